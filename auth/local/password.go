@@ -1,0 +1,238 @@
+package local
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"gatehouse/auth"
+	"gatehouse/internal/store"
+	"gatehouse/internal/throttle"
+)
+
+// Accounts finds accounts (*provision.Directory).
+type Accounts interface {
+	// ByLogin returns the account whose username or verified e-mail this is.
+	// Errors: auth.ErrNotFound, auth.ErrStoreDown.
+	ByLogin(ctx context.Context, login string) (account, username string, active bool, err error)
+}
+
+// Passwords are the passwords of local accounts. It is safe for concurrent
+// use.
+type Passwords struct {
+	Store     store.Store
+	Accounts  Accounts
+	Throttle  *throttle.Throttle
+	Hasher    *Hasher
+	MinLength int // of new passwords, in characters
+
+	Now func() time.Time // nil: time.Now
+	Log *slog.Logger     // nil: nothing is logged
+}
+
+// record is what rests under password:<account>.
+type record struct {
+	Hash string    `json:"hash"` // PHC
+	Set  time.Time `json:"set"`  // when the password was chosen, not when it was hashed
+}
+
+// Authenticate checks a password. Login is a username or a verified e-mail in
+// any spelling; the context carries the value of Remember that the browser
+// kept (throttle.WithDevice). The identity's subject is the account id.
+//
+// Errors: auth.ErrWrongPassword for all reasons alike, *auth.Throttled after
+// too many attempts under this login, or on this known device,
+// auth.ErrStoreDown, and the context's own.
+func (p *Passwords) Authenticate(ctx context.Context, login, password string) (auth.Identity, error) {
+	// The place in the queue comes first: who makes counters without waiting
+	// for the expensive work could fill the store with them.
+	if err := p.Hasher.acquire(ctx); err != nil {
+		return auth.Identity{}, err
+	}
+	defer p.Hasher.release()
+
+	if len(login) > maxLogin {
+		login = ""
+	}
+	login = normalLogin(login)
+	account, username, active, err := p.find(ctx, login)
+	if err != nil {
+		return auth.Identity{}, err
+	}
+	attempt, err := p.Throttle.BeginLogin(ctx, account, login, throttle.Device(ctx))
+	if err != nil {
+		return auth.Identity{}, err
+	}
+	if attempt.Closed {
+		// All the work is done as for a wrong password, and the answer is that of
+		// one: "too many attempts" would tell that another login, under which
+		// they were made, names the same account.
+		active = false
+		p.closed(ctx, account)
+	}
+	value, rec, err := p.read(ctx, account)
+	if err != nil {
+		return auth.Identity{}, err
+	}
+	if len(password) > maxPassword {
+		password, active = "", false
+	}
+	password = prepare(password)
+	ok, stale := p.Hasher.verify(rec.Hash, password)
+	if !ok || !active {
+		return auth.Identity{}, auth.ErrWrongPassword
+	}
+	if err := attempt.Refund(ctx); err != nil {
+		p.warn(ctx, "a right password stays counted as an attempt", account, err)
+	}
+	if stale {
+		p.rehash(ctx, account, value, rec, password)
+	}
+	return auth.Identity{
+		Connection: auth.Local,
+		Subject:    account,
+		Username:   username,
+		AMR:        []string{auth.MethodPassword},
+		AuthTime:   p.now(),
+	}, nil
+}
+
+// find returns the account of a login or, when there is none, a stand-in of
+// which everything else can be asked in the same way: an id that no account
+// has, one for each login.
+func (p *Passwords) find(ctx context.Context, login string) (account, username string, active bool, err error) {
+	account, username, active, err = p.Accounts.ByLogin(ctx, login)
+	switch {
+	case err == nil && account != "":
+		return account, username, active, nil
+	case err == nil || errors.Is(err, auth.ErrNotFound):
+		return "nobody-" + p.Throttle.Index.Hash("login", login), "", false, nil
+	}
+	return "", "", false, fmt.Errorf("find account of login: %w", err)
+}
+
+// Remember finishes a local sign-in: it forgets the attempts before it and
+// returns the value by which the browser is a known device of the account for
+// throttle.DeviceLife. The browser's present value, if any, is that of
+// throttle.Device. Errors: auth.ErrStoreDown.
+func (p *Passwords) Remember(ctx context.Context, account string) (device string, err error) {
+	present := throttle.Device(ctx)
+	if err := p.Throttle.Reset(ctx, account, present); err != nil {
+		return "", err
+	}
+	return p.Throttle.Remember(ctx, account, present)
+}
+
+// SetPassword gives an account a password, whether or not it had one, and
+// forgets its attempts and known devices. It ends no session: the caller does.
+// Errors: *Unsuitable, auth.ErrStoreDown, *auth.Throttled, and the context's.
+func (p *Passwords) SetPassword(ctx context.Context, account, password string) error {
+	if err := Suitable(password, p.MinLength); err != nil {
+		return err
+	}
+	hash, err := p.Hasher.Hash(ctx, prepare(password))
+	if err != nil {
+		return err
+	}
+	value, err := json.Marshal(record{Hash: hash, Set: p.now()})
+	if err != nil {
+		return fmt.Errorf("encode password record: %w", err)
+	}
+	err = p.Store.Update(ctx, key(account), func([]byte) ([]byte, time.Duration, error) { return value, 0, nil })
+	if err != nil {
+		return down("set password", err)
+	}
+	return p.Throttle.Forget(ctx, account)
+}
+
+// HasPassword reports whether the account has a password. Errors:
+// auth.ErrStoreDown.
+func (p *Passwords) HasPassword(ctx context.Context, account string) (bool, error) {
+	value, _, err := p.read(ctx, account)
+	return value != nil, err
+}
+
+// Holders returns the accounts that have a password. Errors:
+// auth.ErrStoreDown.
+func (p *Passwords) Holders(ctx context.Context) (map[string]bool, error) {
+	holders, err := store.IDs(ctx, p.Store, prefix)
+	if err != nil {
+		return nil, down("list passwords", err)
+	}
+	return holders, nil
+}
+
+// Delete forgets the account's password, attempts and devices. Errors:
+// auth.ErrStoreDown.
+func (p *Passwords) Delete(ctx context.Context, account string) error {
+	if err := p.Store.Delete(ctx, key(account)); err != nil {
+		return down("delete password", err)
+	}
+	return p.Throttle.Forget(ctx, account)
+}
+
+// rehash replaces a hash that was made with other parameters. It writes only
+// over the very value that was verified: were the password changed meanwhile,
+// writing the old one back would undo a reset.
+func (p *Passwords) rehash(ctx context.Context, account string, verified []byte, rec record, password string) {
+	value, err := json.Marshal(record{Hash: p.Hasher.hash(password), Set: rec.Set})
+	if err == nil {
+		err = p.Store.Update(ctx, key(account), func(old []byte) ([]byte, time.Duration, error) {
+			if string(old) != string(verified) {
+				return nil, 0, store.ErrNoChange
+			}
+			return value, 0, nil
+		})
+	}
+	if err != nil {
+		p.warn(ctx, "password keeps its old hash parameters", account, err)
+	}
+}
+
+// read returns the account's record as it rests and decoded; nil and zero when
+// there is none.
+func (p *Passwords) read(ctx context.Context, account string) ([]byte, record, error) {
+	value, err := p.Store.Get(ctx, key(account))
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil, record{}, nil
+	case err != nil:
+		return nil, record{}, down("read password", err)
+	}
+	var rec record
+	if err := json.Unmarshal(value, &rec); err != nil {
+		return nil, record{}, fmt.Errorf("decode password record: %w", err)
+	}
+	return value, rec, nil
+}
+
+// closed tells the administrator what the person is not told.
+func (p *Passwords) closed(ctx context.Context, account string) {
+	if p.Log != nil {
+		p.Log.InfoContext(ctx, "attempt not judged: too many under the account's other logins", "account", account)
+	}
+}
+
+func (p *Passwords) warn(ctx context.Context, message, account string, err error) {
+	if p.Log != nil {
+		p.Log.WarnContext(ctx, message, "account", account, "error", err)
+	}
+}
+
+func (p *Passwords) now() time.Time {
+	if p.Now == nil {
+		return time.Now()
+	}
+	return p.Now()
+}
+
+const prefix = "password:"
+
+func key(account string) string { return prefix + account }
+
+func down(doing string, err error) error {
+	return fmt.Errorf("%s: %w: %w", doing, auth.ErrStoreDown, err)
+}

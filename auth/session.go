@@ -1,0 +1,47 @@
+package auth
+
+import "time"
+
+// Session is a finished sign-in. Its id is the keyed hash of the value in the
+// cookie: who reads the store cannot make a cookie of it.
+type Session struct {
+	ID      string `json:"-"`
+	Account string `json:"account,omitempty"` // empty for a pass-through identity
+
+	// JIT tells whether the connection provisioned accounts when the session
+	// was made. A session made under another setting than today's ends.
+	JIT bool `json:"jit"`
+
+	// Rules is the fingerprint of the connection's rules by which the person
+	// came in; empty for Local. A session made by others than today's ends.
+	Rules string `json:"rules,omitempty"`
+
+	// Identity is whole for a pass-through session. For an account's session
+	// it holds only how the person came in (connection, issuer, subject, amr,
+	// acr, auth_time): the rest is read from the account.
+	Identity Identity `json:"identity"`
+
+	IdPSession string    `json:"idp_session,omitempty"` // the sid claim (OpenID Connect Back-Channel Logout 1.0, section 2.1)
+	Created    time.Time `json:"created"`               // absolute lifetime counts from here
+	Seen       time.Time `json:"seen"`                  // idle time counts from here; written coarsely
+}
+
+// Pending is a sign-in that has begun and is not finished. It is nobody
+// everywhere but at its exact next step.
+type Pending struct {
+	State      string    `json:"state"`    // handle of the record, at least 128 random bits
+	Nonce      string    `json:"nonce"`    // OpenID Connect Core 1.0, section 3.1.2.1
+	Verifier   string    `json:"verifier"` // PKCE code verifier, RFC 7636
+	Connection string    `json:"connection"`
+	ReturnTo   string    `json:"return_to"` // already judged; emitted as it is
+	Browser    string    `json:"browser"`   // keyed hash of the cookie that binds the state to one browser
+	Created    time.Time `json:"created"`
+
+	// What the first step proved; nil before it is done.
+	Identity *Identity `json:"identity,omitempty"`
+	Outcome  Outcome   `json:"outcome,omitzero"`
+	Tokens   Tokens    `json:"tokens,omitzero"`
+
+	// Enrolment is what a forced enrolment has offered and not yet confirmed.
+	Enrolment *Enrolment `json:"enrolment,omitempty"`
+}

@@ -1,0 +1,58 @@
+package signin
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"gatehouse/auth"
+	"gatehouse/internal/clientip"
+	"gatehouse/internal/web"
+)
+
+// audit writes one line for one event. What was typed is never in it: people
+// type their password into the wrong field.
+func (f *Flow) audit(r *http.Request, event string, attrs ...slog.Attr) {
+	if f.Log == nil {
+		return
+	}
+	attrs = append(attrs,
+		slog.String("client", clientip.Peer{Client: f.client(r)}.String()),
+		slog.String("request_id", web.RequestID(r.Context())))
+	f.Log.LogAttrs(r.Context(), slog.LevelInfo, event, attrs...)
+}
+
+func (f *Flow) warn(r *http.Request, message string, err error) {
+	if f.Log != nil {
+		f.Log.WarnContext(r.Context(), message, "error", err, "request_id", web.RequestID(r.Context()))
+	}
+}
+
+func (f *Flow) signedIn(r *http.Request, s *auth.Session, v auth.Verdict) {
+	f.audit(r, "sign_in", slog.String("connection", s.Identity.Connection), slog.String("verdict", string(v)),
+		slog.String("account", s.Account), slog.String("subject", s.Identity.Subject), slog.Any("amr", s.Identity.AMR))
+}
+
+func (f *Flow) signedOut(r *http.Request, s *auth.Session) {
+	f.audit(r, "sign_out", slog.String("connection", s.Identity.Connection),
+		slog.String("account", s.Account), slog.String("subject", s.Identity.Subject))
+}
+
+func (f *Flow) failed(r *http.Request, connection string, err error) {
+	f.audit(r, "sign_in_failed", slog.String("connection", connection), slog.String("reason", web.Code(err)))
+}
+
+func (f *Flow) factorFailed(r *http.Request, at parked, err error) {
+	f.audit(r, "factor_failed", slog.String("factor", at.factor.Kind()), slog.String("account", at.Outcome.Account),
+		slog.String("reason", web.Code(err)))
+}
+
+// fail shows the page of an error and writes what failed, and why.
+func (f *Flow) fail(w http.ResponseWriter, r *http.Request, event string, err error) {
+	attrs := []slog.Attr{slog.String("path", r.URL.Path), slog.String("reason", web.Code(err)), slog.Any("error", err)}
+	if denied, ok := errors.AsType[*auth.Denied](err); ok {
+		attrs = append(attrs, slog.String("connection", denied.Connection))
+	}
+	f.audit(r, event, attrs...)
+	f.Pages.Error(w, r, err)
+}

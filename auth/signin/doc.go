@@ -1,0 +1,57 @@
+// Package signin is the browser's way in: it leads a person from "nobody" to a
+// session, through an identity provider or a local password, and out again.
+//
+// Endpoints, under the prefix:
+//
+//	GET, POST sign_in    choose.go, password.go
+//	GET       start      start.go
+//	GET       callback   callback.go
+//	GET, POST mfa        factor.go, enrol.go
+//	GET, POST sign_out   signout.go
+//	GET       userinfo   userinfo.go
+//	POST      backchannel-logout/{connection}   backchannel.go
+//
+// The state machine; each arrow passes through dispatch.go, which alone knows
+// the order:
+//
+//	    sign_in ---one way in, or chosen---> start
+//	       |                                   | pending sign-in stored,
+//	       | password                          | bound to the browser
+//	       |                                   v
+//	       |                              (the provider)
+//	       |                                   |
+//	       |          state taken once         v
+//	       |                               callback
+//	       |                                   |
+//	       '------------> Identity <-----------'
+//	                         |
+//	                      Resolve --denied--> page
+//	                         |
+//	             factor owed?|
+//	           yes |         | no
+//	               v         |
+//	              mfa        |
+//	enrolled: challenge      |
+//	not enrolled: enrolment  |
+//	               |         |
+//	               v         v
+//	              Session, under a new id ---> where the person wanted to go
+//
+// A pending sign-in is a record of its own (pending:<hash>, ten minutes,
+// sealed) and never a session: it is nobody everywhere but at its exact next
+// step. Its handle changes at every step and each handle is taken once, so of
+// any number of parallel answers one goes on. A state is worth something only
+// in the browser that began: a cookie binds it, and the cookie is compared
+// before the state is used up, so a stranger who saw a state cannot even burn
+// it.
+//
+// A factor is owed by local sign-ins when mfa.enforce is local, by all when it
+// is all, and by none when it is off; off means never asked, also where an
+// account has enrolled one.
+//
+// No answer of an identity provider leads back to it by itself: errors and the
+// end of a session are pages, so there is no loop.
+//
+// The package does not know protocols, passwords, codes, accounts or the
+// session's record: Provider, Passwords, Factor, Resolver and Sessions do.
+package signin

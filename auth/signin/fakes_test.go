@@ -1,0 +1,263 @@
+package signin_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gatehouse/auth"
+	"gatehouse/internal/cookie"
+	"gatehouse/internal/store"
+	"gatehouse/internal/throttle"
+)
+
+// provider is an identity provider whose codes are names of people. It
+// remembers every pending sign-in that it was given.
+type provider struct {
+	id       string
+	down     atomic.Bool
+	mu       sync.Mutex
+	finished []auth.Pending
+}
+
+func (p *provider) ID() string { return p.id }
+
+func (p *provider) Begin(_ context.Context, pending auth.Pending) (string, error) {
+	if p.down.Load() {
+		return "", auth.ErrProviderDown
+	}
+	return "https://idp.example/" + p.id + "?" + url.Values{"state": {pending.State}, "nonce": {pending.Nonce}}.Encode(), nil
+}
+
+func (p *provider) Finish(_ context.Context, pending auth.Pending, answer url.Values) (auth.Identity, auth.Tokens, error) {
+	p.mu.Lock()
+	p.finished = append(p.finished, pending)
+	p.mu.Unlock()
+	if answer.Has("error") {
+		return auth.Identity{}, auth.Tokens{}, auth.ErrProviderRefused
+	}
+	switch code := answer.Get("code"); code {
+	case "":
+		return auth.Identity{}, auth.Tokens{}, auth.ErrInvalidAnswer
+	case "down":
+		return auth.Identity{}, auth.Tokens{}, auth.ErrProviderDown
+	case "impostor":
+		return auth.Identity{Connection: "local", Subject: "root"}, auth.Tokens{}, nil
+	default:
+		return auth.Identity{
+			Connection: p.id, Issuer: "https://idp.example/" + p.id, Subject: code, Username: code,
+			Attributes: map[string][]string{"department": {"science"}},
+			AMR:        []string{"idp"}, Claims: map[string]any{"secret": "claim"},
+		}, auth.Tokens{IdPSession: "sid-" + code}, nil
+	}
+}
+
+// notifying is a provider that also takes back-channel notices.
+type notifying struct{ *provider }
+
+func (p notifying) Logout(ctx context.Context, token string, act func(context.Context, auth.LogoutNotice) (int, error)) (int, error) {
+	switch token {
+	case "store-down":
+		return 0, fmt.Errorf("jti: %w", auth.ErrStoreDown)
+	case "foreign":
+		return act(ctx, auth.LogoutNotice{Connection: "partner", Subject: "alice"})
+	case "good":
+		return act(ctx, auth.LogoutNotice{Connection: p.id, Subject: "alice"})
+	}
+	return 0, auth.ErrInvalidAnswer
+}
+
+// directory resolves: "partner" passes through, "mallory" is refused,
+// everybody else at a provider has an account of that name.
+type directory struct{}
+
+func (directory) Resolve(_ context.Context, id auth.Identity) (auth.Outcome, error) {
+	switch {
+	case id.Subject == "mallory":
+		return auth.Outcome{}, &auth.Denied{Reason: auth.DeniedDisabled, Connection: id.Connection}
+	case id.Subject == "nobody":
+		return auth.Outcome{}, nil // a resolver's slip
+	case id.Subject == "store-down":
+		return auth.Outcome{}, fmt.Errorf("resolve: %w", store.ErrDown)
+	case id.Connection == "partner":
+		return auth.Outcome{Verdict: auth.PassThrough, Identity: id}, nil
+	case id.Connection == auth.Local:
+		return auth.Outcome{Verdict: auth.Unchanged, Account: id.Subject, Identity: id}, nil
+	}
+	return auth.Outcome{Verdict: auth.Updated, Account: "account-" + id.Subject, Identity: id}, nil
+}
+
+// passwords knows alice, bob and mallory, whose passwords are "right".
+type passwords struct {
+	mu      sync.Mutex
+	devices []string // that came with attempts
+}
+
+func (p *passwords) Authenticate(ctx context.Context, login, password string) (auth.Identity, error) {
+	p.mu.Lock()
+	p.devices = append(p.devices, throttle.Device(ctx))
+	p.mu.Unlock()
+	switch {
+	case login == "throttled":
+		return auth.Identity{}, &auth.Throttled{RetryAfter: 90 * time.Second}
+	case login == "store-down":
+		return auth.Identity{}, auth.ErrStoreDown
+	case password == "right" && (login == "alice" || login == "bob" || login == "mallory"):
+		return auth.Identity{Connection: "something", Subject: login, Username: login, AMR: []string{"mfa"}}, nil
+	}
+	return auth.Identity{}, auth.ErrWrongPassword
+}
+
+func (p *passwords) Remember(context.Context, string) (string, error) { return cookie.NewID(), nil }
+
+// factor passes the code "123456" once per account and time.
+type factor struct {
+	mu       sync.Mutex
+	enrolled map[string]string // account: secret
+	used     map[string]bool   // account and code
+	offers   int
+}
+
+func (f *factor) Kind() string { return "totp" }
+
+func (f *factor) Enrolled(_ context.Context, account string) (bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.enrolled[account] != "", nil
+}
+
+func (f *factor) Verify(_ context.Context, account, answer string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if answer == "throttle" {
+		return &auth.Throttled{RetryAfter: 1500 * time.Millisecond}
+	}
+	// Any six digits that begin with 12 are right, each once: parallel answers
+	// may then differ and all be right.
+	if f.enrolled[account] == "" || len(answer) != 6 || answer[:2] != "12" || f.used[account+answer] {
+		return auth.ErrWrongCode
+	}
+	f.used[account+answer] = true
+	return nil
+}
+
+func (f *factor) Offer(_ context.Context, _, label string) (auth.Enrolment, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.offers++
+	secret := fmt.Sprintf("SECRET%d", f.offers)
+	return auth.Enrolment{Kind: "totp", Secret: secret, URL: "otpauth://totp/" + label + "?secret=" + secret}, nil
+}
+
+func (f *factor) Confirm(_ context.Context, account string, e auth.Enrolment, answer string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if answer != "123456" {
+		return auth.ErrWrongCode
+	}
+	if f.enrolled[account] != "" {
+		return auth.ErrInvalidState
+	}
+	f.enrolled[account] = e.Secret
+	return nil
+}
+
+// sessions keeps sessions in a map, under the cookie "session".
+type sessions struct {
+	mu       sync.Mutex
+	live     map[string]auth.Session
+	started  []auth.Session
+	notified []auth.LogoutNotice
+	ended    map[string]time.Time
+	down     atomic.Bool
+}
+
+func (s *sessions) EndedSince(_ context.Context, account string, t time.Time) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !t.After(s.ended[account]), nil
+}
+
+func (s *sessions) Start(w http.ResponseWriter, r *http.Request, n auth.Session) (*auth.Session, error) {
+	if s.down.Load() {
+		return nil, auth.ErrStoreDown
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !n.Created.After(s.ended[n.Account]) {
+		return nil, auth.ErrUnauthenticated
+	}
+	n.Created = time.Time{}
+	delete(s.live, cookie.ID(r, "session"))
+	n.ID = cookie.NewID()
+	s.live[n.ID] = n
+	s.started = append(s.started, n)
+	http.SetCookie(w, &http.Cookie{Name: "session", Value: n.ID, Path: "/"})
+	return &n, nil
+}
+
+func (s *sessions) Authenticate(r *http.Request) (*auth.Session, *auth.Person, error) {
+	if s.down.Load() {
+		return nil, nil, auth.ErrStoreDown
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sess, ok := s.live[cookie.ID(r, "session")]
+	if !ok {
+		return nil, nil, auth.ErrUnauthenticated
+	}
+	return &sess, &auth.Person{
+		User: sess.Identity.Subject, Email: "a@acme.example", PreferredUsername: "al",
+		Attributes: map[string][]string{"department": {"science"}, "site": {"a", "b"}, "user": {"root"}, "empty": {}},
+	}, nil
+}
+
+func (s *sessions) End(w http.ResponseWriter, r *http.Request) (*auth.Session, error) {
+	if s.down.Load() {
+		return nil, auth.ErrStoreDown
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id := cookie.ID(r, "session")
+	sess, ok := s.live[id]
+	delete(s.live, id)
+	http.SetCookie(w, &http.Cookie{Name: "session", Path: "/", MaxAge: -1})
+	if !ok {
+		return nil, nil
+	}
+	return &sess, nil
+}
+
+func (s *sessions) EndNotified(_ context.Context, n auth.LogoutNotice) (int, error) {
+	if s.down.Load() {
+		return 0, auth.ErrStoreDown
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.notified = append(s.notified, n)
+	return 1, nil
+}
+
+// shaky is a store that fails on demand.
+type shaky struct {
+	store.Store
+	down atomic.Bool
+}
+
+func (s *shaky) Get(ctx context.Context, key string) ([]byte, error) {
+	if s.down.Load() {
+		return nil, store.ErrDown
+	}
+	return s.Store.Get(ctx, key)
+}
+
+func (s *shaky) Create(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	if s.down.Load() {
+		return store.ErrDown
+	}
+	return s.Store.Create(ctx, key, value, ttl)
+}

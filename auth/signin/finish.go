@@ -1,0 +1,90 @@
+package signin
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"gatehouse/auth"
+	"gatehouse/internal/throttle"
+)
+
+// finish turns a pending sign-in into a session and sends the person on.
+func (f *Flow) finish(w http.ResponseWriter, r *http.Request, p auth.Pending, factor bool) error {
+	n := auth.Session{
+		Account:    p.Outcome.Account,
+		JIT:        p.Identity.Connection != auth.Local && p.Outcome.Verdict != auth.PassThrough,
+		Rules:      p.Outcome.Rules,
+		Identity:   sessionIdentity(p),
+		IdPSession: p.Tokens.IdPSession,
+		Created:    p.Created,
+	}
+	if factor {
+		n.Identity.AMR = with(n.Identity.AMR, auth.MethodOTP, auth.MethodMFA)
+		f.Cookies.ClearStep(w, f.Cookies.Step(factorSuffix))
+	}
+	sess, err := f.Sessions.Start(w, r, n)
+	if errors.Is(err, auth.ErrUnauthenticated) {
+		err = fmt.Errorf("%w: %w", auth.ErrInvalidState, err)
+	}
+	if err != nil {
+		return err
+	}
+	if p.Identity.Connection == auth.Local {
+		f.remember(w, r, p.Outcome.Account)
+	}
+	f.signedIn(r, sess, p.Outcome.Verdict)
+	f.leave(w, r, p)
+	return nil
+}
+
+// sessionIdentity is what the session keeps. For an account only how the
+// person came in: the rest is the account's, as it is on each request. What
+// passes through has nothing but its session, and keeps what the connection's
+// rules have left of it.
+func sessionIdentity(p auth.Pending) auth.Identity {
+	if p.Outcome.Verdict == auth.PassThrough {
+		return p.Outcome.Identity
+	}
+	i := p.Identity
+	return auth.Identity{
+		Connection: i.Connection, Issuer: i.Issuer, Subject: i.Subject,
+		AMR: i.AMR, ACR: i.ACR, AuthTime: i.AuthTime,
+	}
+}
+
+// with adds what is missing and leaves the list of the caller alone.
+func with(list []string, more ...string) []string {
+	list = slices.Clone(list)
+	for _, m := range more {
+		if !slices.Contains(list, m) {
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
+// remember makes this browser a known device of the account, so that a
+// stranger's attempts cannot lock its owner out here. Failing at that is no
+// reason to refuse somebody who has proved everything.
+func (f *Flow) remember(w http.ResponseWriter, r *http.Request, account string) {
+	device, err := f.Passwords.Remember(throttle.WithDevice(r.Context(), f.device(r)), account)
+	if err != nil {
+		f.warn(r, "the device could not be remembered", err)
+		return
+	}
+	f.Cookies.SetStep(w, f.Cookies.Step(deviceSuffix), device, throttle.DeviceLife)
+}
+
+// leave sends the person to where the sign-in began. A Strict cookie is not
+// sent on a redirect that another site began, and the identity provider began
+// this one: the next page would see nobody and begin the sign-in anew, for
+// ever. There the browser goes on from a page of ours instead.
+func (f *Flow) leave(w http.ResponseWriter, r *http.Request, p auth.Pending) {
+	if f.Cookies.SameSite != http.SameSiteStrictMode || r.Method == http.MethodPost {
+		redirect(w, r, p.ReturnTo)
+		return
+	}
+	f.Pages.GoOn(w, r, p.ReturnTo)
+}

@@ -1,0 +1,185 @@
+package signin
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"gatehouse/auth"
+	"gatehouse/internal/config"
+	"gatehouse/internal/cookie"
+	"gatehouse/internal/returnurl"
+	"gatehouse/internal/seal"
+	"gatehouse/internal/store"
+	"gatehouse/internal/web"
+)
+
+// Passwords judges local passwords.
+type Passwords interface {
+	// Authenticate returns the identity of a login and its password. The
+	// context carries the device (throttle.WithDevice). Errors:
+	// auth.ErrWrongPassword, *auth.Throttled, auth.ErrStoreDown.
+	Authenticate(ctx context.Context, login, password string) (auth.Identity, error)
+	// Remember makes the device known to the account and returns what the
+	// browser keeps for it. The context carries the device it had.
+	Remember(ctx context.Context, account string) (device string, err error)
+}
+
+// Sessions makes, reads and ends sessions.
+type Sessions interface {
+	// Start takes as n.Created when the sign-in was proved, and errors with
+	// auth.ErrUnauthenticated when the account's sessions were ended since.
+	Start(w http.ResponseWriter, r *http.Request, n auth.Session) (*auth.Session, error)
+	Authenticate(r *http.Request) (*auth.Session, *auth.Person, error)
+	End(w http.ResponseWriter, r *http.Request) (*auth.Session, error)
+	EndNotified(ctx context.Context, n auth.LogoutNotice) (int, error)
+	// EndedSince reports whether the account's sessions were ended after t.
+	EndedSince(ctx context.Context, account string, t time.Time) (bool, error)
+}
+
+// Connection is one way in through an identity provider.
+type Connection struct {
+	Name         string
+	EmailDomains []string // lower case; who types such an address is sent there
+	Provider     auth.Provider
+}
+
+// Flow is the browser's way in. Passwords is nil where local sign-in is off;
+// Trusted, Client, Log and Now may be nil.
+type Flow struct {
+	Site        *returnurl.Site
+	Prefix      string // of Gatehouse's own endpoints, such as /oauth2
+	Connections []Connection
+	Passwords   Passwords
+	Factors     []auth.Factor // the first is what an enrolment sets up
+	Enforce     string        // mfa.enforce, such as config.EnforceLocal
+	Resolver    auth.Resolver
+	Sessions    Sessions
+
+	Store   store.Store
+	Index   *seal.IndexKey
+	Keys    *seal.Keyring
+	Cookies cookie.Policy
+
+	Pages *web.Pages
+	QR    func(uri string) (dataURL string, err error) // draws an enrolment's key URI
+
+	Trusted func(*http.Request) bool       // the direct peer is in trusted_proxies
+	Client  func(*http.Request) netip.Addr // who asks, behind trusted proxies
+	Log     *slog.Logger
+	Now     func() time.Time
+
+	quota  quota
+	origin *http.CrossOriginProtection
+}
+
+// Mount puts the endpoints on mux. It errors on a Flow that cannot work.
+func (f *Flow) Mount(mux *http.ServeMux) error {
+	switch f.Enforce {
+	case config.EnforceLocal, config.EnforceAll, config.EnforceOff:
+	default:
+		// A value that is not known would otherwise owe nobody a factor.
+		return fmt.Errorf("sign-in: mfa.enforce %q is not known", f.Enforce)
+	}
+	asks := f.Enforce == config.EnforceAll || (f.Enforce == config.EnforceLocal && f.Passwords != nil)
+	if asks && len(f.Factors) == 0 {
+		return fmt.Errorf("sign-in: mfa.enforce is %s and there is no factor", f.Enforce)
+	}
+	f.origin = http.NewCrossOriginProtection()
+	if err := f.origin.AddTrustedOrigin(f.Site.Origin()); err != nil {
+		return fmt.Errorf("sign-in: %w", err)
+	}
+	f.mount(mux, "/sign_in", methods{http.MethodGet: f.run(f.choose), http.MethodPost: f.sameOrigin(f.run(f.password))})
+	f.mount(mux, "/start", methods{http.MethodGet: f.run(f.start)})
+	f.mount(mux, "/callback", methods{http.MethodGet: f.run(f.callback)})
+	f.mount(mux, "/mfa", methods{http.MethodGet: f.run(f.showFactor), http.MethodPost: f.sameOrigin(f.run(f.proveFactor))})
+	f.mount(mux, "/sign_out", methods{http.MethodGet: f.signOut, http.MethodPost: f.signOut})
+	f.mount(mux, "/userinfo", methods{http.MethodGet: f.userinfo})
+	f.mount(mux, "/backchannel-logout/{connection}", methods{http.MethodPost: f.backchannel})
+	return nil
+}
+
+type methods map[string]http.HandlerFunc
+
+// maxBody bounds the forms of these endpoints, in bytes. A return URL of 4 KiB
+// may triple in a form.
+const maxBody = 64 << 10
+
+// mount serves one path. Nothing that these endpoints answer may be kept by a
+// cache or named to another site by Referer: their URLs carry state and code.
+func (f *Flow) mount(mux *http.ServeMux, path string, m methods) {
+	allow := strings.Join(m.allowed(), ", ")
+	mux.HandleFunc(f.Prefix+path, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("Referrer-Policy", "no-referrer")
+		method := r.Method
+		if method == http.MethodHead {
+			method = http.MethodGet
+		}
+		handle, ok := m[method]
+		if !ok {
+			w.Header().Set("Allow", allow)
+			f.Pages.Error(w, r, auth.ErrMethodNotAllowed)
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		handle(w, r)
+	})
+}
+
+func (m methods) allowed() []string {
+	var all []string
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		if _, ok := m[method]; ok {
+			all = append(all, method)
+			if method == http.MethodGet {
+				all = append(all, http.MethodHead)
+			}
+		}
+	}
+	return all
+}
+
+// sameOrigin refuses forms that another site posts. Without it such a site
+// could sign the person in as the attacker, who then reads what the victim
+// does (login CSRF).
+func (f *Flow) sameOrigin(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := f.origin.Check(r); err != nil {
+			f.fail(w, r, "sign_in_failed", fmt.Errorf("%w: %w", auth.ErrCrossSite, err))
+			return
+		}
+		next(w, r)
+	}
+}
+
+func (f *Flow) connection(id string) *Connection {
+	for i := range f.Connections {
+		if f.Connections[i].Provider.ID() == id {
+			return &f.Connections[i]
+		}
+	}
+	return nil
+}
+
+func (f *Flow) now() time.Time {
+	if f.Now != nil {
+		return f.Now()
+	}
+	return time.Now()
+}
+
+func (f *Flow) trusted(r *http.Request) bool { return f.Trusted != nil && f.Trusted(r) }
+
+// client is who asks; the zero Addr where that is not known (a Unix socket).
+func (f *Flow) client(r *http.Request) netip.Addr {
+	if f.Client != nil {
+		return f.Client(r)
+	}
+	peer, _ := netip.ParseAddrPort(r.RemoteAddr)
+	return peer.Addr().Unmap()
+}

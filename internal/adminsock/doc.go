@@ -1,0 +1,30 @@
+// Package adminsock is the door through which the command line reaches a
+// running server: a Unix socket that only the server's own user and root can
+// use. It is needed where the embedded store is, whose file only one process
+// can hold; and a change made inside the server acts at once.
+//
+//	POST /v1/command   {"args": [...], "stdin": "..."}  ->  {"stdout", "stderr", "code"}
+//
+// Three things keep strangers out, each enough by itself: the directory admits
+// nobody else to make or replace the socket, the socket's mode is 0600, and
+// the kernel is asked who the peer is. The client asks too, before it sends a
+// password.
+//
+// The package carries a command and its outcome. It does not know any command
+// and opens no store.
+package adminsock
+
+// Command is a command line to be run by the server, and its input.
+type Command struct {
+	Args  []string `json:"args"`
+	Stdin []byte   `json:"stdin,omitempty"`
+}
+
+// Result is how a command ended.
+type Result struct {
+	Stdout []byte `json:"stdout"`
+	Stderr []byte `json:"stderr"`
+	Code   int    `json:"code"` // exit code
+}
+
+const commandPath = "/v1/command"

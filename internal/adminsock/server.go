@@ -1,0 +1,201 @@
+package adminsock
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+const (
+	maxCommand = 1 << 20  // bytes of a request
+	maxResult  = 64 << 20 // bytes of an answer
+	// probeTimeout is how long a server that holds the socket may take to
+	// accept a connection before it counts as answering.
+	probeTimeout = 2 * time.Second
+	runTimeout   = 2 * time.Minute // for one command
+)
+
+// ErrInUse says that another server answers at the socket.
+var ErrInUse = errors.New("another server answers at the socket")
+
+// Server runs the commands that come through a socket.
+type Server struct {
+	// Run executes one command; several may run at once.
+	Run func(ctx context.Context, c Command) Result
+	Log *slog.Logger
+
+	listener *listener
+	http     *http.Server
+}
+
+// Listen makes the socket, and its directory where there is none. A socket
+// that a dead server left is replaced; one at which somebody answers is not.
+// Errors: ErrInUse, and what the file system says.
+func (s *Server) Listen(path string) error {
+	l, err := listen(path, s.Log)
+	if err != nil {
+		return fmt.Errorf("admin socket %s: %w", path, err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST "+commandPath, s.command)
+	s.listener = l
+	s.http = &http.Server{
+		Handler:           mux,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      runTimeout + 10*time.Second,
+		IdleTimeout:       10 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn),
+	}
+	return nil
+}
+
+// Serve runs commands until Shutdown; it needs Listen before it.
+func (s *Server) Serve() error {
+	if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("admin socket: %w", err)
+	}
+	return nil
+}
+
+// Shutdown removes the socket and waits for running commands until ctx ends.
+func (s *Server) Shutdown(ctx context.Context) error {
+	err := s.http.Shutdown(ctx)
+	// Serve may never have been called; if it was, this is the second time.
+	if closeErr := s.listener.Close(); err == nil && !errors.Is(closeErr, net.ErrClosed) {
+		err = closeErr
+	}
+	return err
+}
+
+func (s *Server) command(w http.ResponseWriter, r *http.Request) {
+	var c Command
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxCommand)).Decode(&c); err != nil {
+		http.Error(w, "the command cannot be read", http.StatusBadRequest)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), runTimeout)
+	defer cancel()
+	answer, err := json.Marshal(s.Run(ctx, c))
+	if err != nil || len(answer) > maxResult {
+		http.Error(w, "the command prints too much", http.StatusInsufficientStorage)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(answer)
+}
+
+// listener accepts connections of the server's own user and of root only.
+type listener struct {
+	*net.UnixListener
+	path  string
+	made  os.FileInfo           // the socket that we made
+	admit func(uid uint32) bool // mayCommand
+	log   *slog.Logger
+}
+
+func listen(path string, log *slog.Logger) (*listener, error) {
+	dir := filepath.Dir(path)
+	if err := makeDirectory(dir); err != nil {
+		return nil, err
+	}
+	unlock, err := lockDirectory(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if err := removeStale(path); err != nil {
+		return nil, err
+	}
+	name, done, err := address(path)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: name, Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	l.SetUnlinkOnClose(false) // Close knows better
+	made := &listener{UnixListener: l, path: path, admit: mayCommand, log: log}
+	if err := os.Chmod(path, 0o600); err != nil {
+		l.Close()
+		return nil, err
+	}
+	if made.made, err = os.Lstat(path); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return made, nil
+}
+
+// removeStale removes the socket of a dead server. Anything else at the path,
+// and a socket of which it is not certain that nobody answers, stays.
+func removeStale(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case info.Mode().Type() != fs.ModeSocket:
+		return errors.New("there is something at this path that is not a socket")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
+	defer cancel()
+	conn, err := dial(ctx, path)
+	switch {
+	case err == nil:
+		conn.Close()
+		return ErrInUse
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return os.Remove(path)
+	}
+	return fmt.Errorf("%w, it seems: %w", ErrInUse, err)
+}
+
+// Accept implements net.Listener.
+func (l *listener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.AcceptUnix()
+		if err != nil {
+			return nil, err
+		}
+		uid, err := peer(conn)
+		if err == nil && l.admit(uid) {
+			return conn, nil
+		}
+		l.log.Warn("admin socket refused a peer", "uid", uid, "error", err)
+		conn.Close()
+	}
+}
+
+// mayCommand reports whether a user may give commands to this process.
+func mayCommand(uid uint32) bool { return uid == 0 || uid == uint32(os.Geteuid()) }
+
+// Close stops listening and removes the socket, unless another server's stands
+// at its path by now.
+func (l *listener) Close() error {
+	err := l.UnixListener.Close()
+	unlock, lockErr := lockDirectory(filepath.Dir(l.path))
+	if lockErr != nil {
+		return err
+	}
+	defer unlock()
+	if now, statErr := os.Lstat(l.path); statErr == nil && os.SameFile(now, l.made) {
+		_ = os.Remove(l.path)
+	}
+	return err
+}

@@ -1,0 +1,233 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+// load returns what a valid file makes.
+func load(t *testing.T, file, content string) (*Config, []Warning) {
+	t.Helper()
+	c, warnings, err := Parse(file, []byte(content), lookup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, warnings
+}
+
+// A whole file with a value other than the default under every key, in other
+// spellings than the normal ones where those are allowed.
+func TestEveryKeyIsRead(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "www"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	key := strings.Repeat("k", 32)
+	got, _ := load(t, filepath.Join(dir, "c.yaml"), `
+server:
+  listen: unix:///run/gatehouse/gatehouse.sock
+  public_url: HTTPS://Gate.Example.COM:443/
+  prefix: /gate/
+  trusted_proxies: [10.1.2.3/8, 192.0.2.1, "::ffff:198.51.100.0/120", "2001:DB8::1", UNIX]
+  admin_listen: "[::1]:9000"
+  admin_socket: run/admin.sock
+store:
+  redis:
+    mode: Sentinel
+    addresses: [a.example:26379, "[::1]:26379"]
+    master_name: main
+    username: u
+    password: 0123
+    db: "3"
+    tls: {enabled: "TRUE"}
+    key_prefix: gh/
+    timeout: 250ms
+secrets: {keys: [`+key+`]}
+session:
+  cookie_name: gate
+  cookie_domain: .Example.com
+  same_site: None
+  idle_timeout: 1h
+  lifetime: 12h
+  cache_ttl: 0
+  return_domains: [A.example, .b.example, "*.c.example:*", "d.example:8443", "[::1]:8080", "127.0.0.1"]
+connections:
+  - id: acme
+    name: Acme
+    type: OIDC
+    issuer: http://id.acme.internal/realm/
+    insecure_http: true
+    client_id: 0123
+    client_secret: s
+    scopes: [openid]
+    email_domains: [ACME.example]
+    require:
+      groups: [staff]
+      claims: {employment.status: [active, leave], "https://acme.example/level": 3}
+    trust_email: Always
+    user: "{email}"
+    groups_allowed: []
+    attributes: {username: upn, name: "", department: org.department}
+    jit: {enabled: "false", create: false, attribute_sync: PRESERVE_LOCAL, group_sync: Merge, link_existing: CONFIRM, link_protected_groups: []}
+jit_provisioning: {preserve_locally_added_claims: "true"}
+local: {enabled: false, password: {min_length: 16}}
+mfa: {enforce: "off", methods: [TOTP], totp: {issuer: Acme}}
+identity_headers: {user: X-User, email: "", groups: X-Groups, preferred_username: X-Name, attributes: {department: X-Dept}}
+routes:
+  - path: /app/
+    host: App.Example.com.
+    methods: [get, POST]
+    upstream: https://127.0.0.1:8443
+    access: {groups: [a], users: [b], emails: [C@d.example, "Kate@d.example"], email_domains: [E.example], connections: [acme, local], local: "false", amr: [mfa], all: [{users: [f]}], any: [{users: [g]}, {local: true}], not: {users: [h]}}
+    strip_prefix: true
+    host_header: Upstream
+    timeout: 1m30s
+  - {path: /open, upstream: "file:www", access: Public}
+  - {path: /sock, upstream: "unix:///run/app.sock"}
+api_paths: [/api/]
+log: {level: DEBUG, format: Text}
+`)
+	yes, no := true, false
+	want := &Config{
+		Server: Server{
+			Listen: "unix:///run/gatehouse/gatehouse.sock", PublicURL: "https://gate.example.com", Prefix: "/gate",
+			TrustedProxies: []string{"10.0.0.0/8", "192.0.2.1/32", "198.51.100.0/24", "2001:db8::1/128", "unix"},
+			AdminListen:    "[::1]:9000", AdminListenSet: true,
+			AdminSocket: filepath.Join(dir, "run/admin.sock"), AdminSocketSet: true,
+		},
+		Store: Store{
+			Embedded: Embedded{Path: filepath.Join(dir, "data/gatehouse.db")},
+			Redis: &Redis{
+				Mode: RedisSentinel, Addresses: []string{"a.example:26379", "[::1]:26379"}, MasterName: "main", Username: "u",
+				Password: NewSecret("0123"), DB: 3, TLS: RedisTLS{Enabled: true}, KeyPrefix: "gh/", Timeout: 250 * time.Millisecond,
+			},
+		},
+		Secrets: Secrets{Keys: []Secret{NewSecret(key)}},
+		Session: Session{
+			CookieName: "gate", CookieDomain: "example.com", SameSite: "none", IdleTimeout: time.Hour, Lifetime: 12 * time.Hour,
+			ReturnDomains: []string{"a.example", ".b.example", "*.c.example:*", "d.example:8443", "[::1]:8080", "127.0.0.1"},
+		},
+		Connections: []Connection{{
+			Line: 30, ID: "acme", Name: "Acme", Type: "oidc", Issuer: "http://id.acme.internal/realm/", InsecureHTTP: true,
+			ClientID: "0123", ClientSecret: NewSecret("s"), Scopes: []string{"openid"}, EmailDomains: []string{"acme.example"},
+			Require: Require{Groups: []string{"staff"}, Claims: map[string][]string{
+				"employment.status": {"active", "leave"}, "https://acme.example/level": {"3"},
+			}},
+			TrustEmail: TrustAlways, User: "{email}", Groups: &[]string{},
+			Attributes: []Attribute{{AttrUsername, "upn"}, {AttrEmail, "email"}, {AttrGroups, "groups"}, {"department", "org.department"}},
+			JIT:        JIT{AttributeSync: SyncPreserveLocal, GroupSync: GroupsMerge, LinkExisting: LinkConfirm, LinkProtectedGroups: []string{}},
+		}},
+		JITProvisioning: JITProvisioning{PreserveLocallyAddedClaims: true},
+		Local:           Local{Password: Password{MinLength: 16}},
+		MFA:             MFA{Enforce: EnforceOff, Methods: []string{MethodTOTP}, TOTP: TOTP{Issuer: "Acme"}},
+		IdentityHeaders: IdentityHeaders{User: "X-User", Groups: "X-Groups", PreferredUsername: "X-Name", AttributeNames: map[string]string{"department": "X-Dept"}},
+		Routes: []Route{
+			{
+				Line: 52, Path: "/app/", Host: "app.example.com", Methods: []string{"GET", "POST"}, Upstream: "https://127.0.0.1:8443",
+				Access: Access{
+					Groups: []string{"a"}, Users: []string{"b"}, Emails: []string{"c@d.example", "Kate@d.example"}, EmailDomains: []string{"e.example"},
+					Connections: []string{"acme", "local"}, Local: &no, AMR: []string{"mfa"},
+					All: []Access{{Users: []string{"f"}}}, Any: []Access{{Users: []string{"g"}}, {Local: &yes}}, Not: &Access{Users: []string{"h"}},
+				},
+				StripPrefix: true, HostHeader: HostUpstream, Timeout: 90 * time.Second,
+			},
+			{Line: 60, Path: "/open", Upstream: "file:" + filepath.Join(dir, "www"), Access: Access{Public: true}, HostHeader: HostPass, Timeout: 30 * time.Second},
+			{Line: 61, Path: "/sock", Upstream: "unix:///run/app.sock", HostHeader: HostPass, Timeout: 30 * time.Second},
+		},
+		APIPaths: []string{"/api/"},
+		Log:      Log{Level: "debug", Format: "text"},
+	}
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("want (-) and got (+):\n%s", diff)
+	}
+	if groups := got.Connections[0].Groups; groups == nil || len(*groups) != 0 {
+		t.Error("an empty groups_allowed is none, not all")
+	}
+}
+
+// Section 3 of provisioning.md: the value of the connection wins whenever it
+// is set, whatever the global switch says; unset is not override_all.
+func TestAttributeSync(t *testing.T) {
+	for _, tt := range []struct{ value, global, want string }{
+		{"", "false", SyncOverrideAll},
+		{"", "true", SyncPreserveLocal},
+		{"", `"true"`, SyncPreserveLocal},
+		{"", "", SyncOverrideAll},
+		{"unset", "true", SyncPreserveLocal},
+		{"UNSET", "false", SyncOverrideAll},
+		{`""`, "true", SyncPreserveLocal},
+		{`"${EMPTY}"`, "true", SyncPreserveLocal},
+		{"override_all", "true", SyncOverrideAll},
+		{"OVERRIDE_ALL", "true", SyncOverrideAll},
+		{"override_all", "false", SyncOverrideAll},
+		{"preserve_local", "false", SyncPreserveLocal},
+		{"Preserve_Local", "true", SyncPreserveLocal},
+		{"none", "false", SyncNone},
+		{"NONE", "true", SyncNone},
+	} {
+		t.Run(tt.value+" under "+tt.global, func(t *testing.T) {
+			c, _ := load(t, "c.yaml", "jit_provisioning:\n  preserve_locally_added_claims: "+tt.global+
+				"\nconnections:\n- {id: a, issuer: 'https://id.example', client_id: x, client_secret: s, jit: {attribute_sync: "+tt.value+"}}\n")
+			if got := c.Connections[0].JIT.AttributeSync; got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+// What is right must stay so: each of these is accepted.
+func TestAccepted(t *testing.T) {
+	connection := "connections: [{id: a, issuer: 'https://id.example', client_id: x, client_secret: s, "
+	for _, tt := range []struct{ name, in string }{
+		{"null is unset", "server: {listen: , public_url: ~}\nconnections:\nroutes: null\nadmin:\nmail:\n"},
+		{"defaults of what is not built", "admin: {groups: [], allow_federated: false}\nmail: {address: '', from: '', username: '', password: '', password_file: '', tls: STARTTLS}\nidentity_headers: {access_token: '', assertion: ''}\n"},
+		{"issuer on this machine", "connections: [{id: a, issuer: 'http://localhost:8081', client_id: x, client_secret: s}, {id: b, issuer: 'http://127.0.0.2/x', client_id: x, client_secret: s}, {id: c, issuer: 'http://[::1]:8081', client_id: x, client_secret: s}]"},
+		{"no groups", connection + "groups_allowed: }]"},
+		{"a shorter lifetime alone", "session: {lifetime: 30m}"},
+		{"another host under the cookie's domain", "server: {public_url: 'https://gate.example.com'}\nsession: {cookie_domain: example.com}\nroutes: [{host: a.b.example.com, upstream: 'static:202'}, {host: example.com, upstream: 'static:202'}]"},
+		{"the public host", "server: {public_url: 'https://Gate.example.com:8443'}\nroutes: [{host: GATE.example.com, upstream: 'static:202'}]"},
+		{"methods beside all others", "routes: [{methods: [GET], upstream: 'static:202'}, {methods: [POST], upstream: 'static:202'}, {upstream: 'static:202'}]"},
+		{"an exact path beside its subtree", "routes: [{path: /a, upstream: 'static:202'}, {path: /a/, upstream: 'static:202'}]"},
+		{"a path that only begins like ours", "routes: [{path: /oauth2x/, upstream: 'static:202'}, {path: /pingpong, upstream: 'static:202'}, {path: /.well-known/, upstream: 'static:202'}]"},
+		{"upstreams", "routes: [{path: /1, upstream: 'h2c://app:50051'}, {path: /2, upstream: 'http://app_1/'}, {path: /3, upstream: 'https://[::1]:8443'}, {path: /4, upstream: 'static:503'}, {path: /5, upstream: 'file:.'}]"},
+		{"a template with a colon and no account beside it", connection + "jit: {enabled: false}, user: 'x:{subject}'}]\nlocal: {enabled: false}"},
+		{"headers off", "identity_headers: {user: '', email: '', groups: '', preferred_username: '', attributes: ''}"},
+		{"headers of their own", "identity_headers: {user: Remote-User, email: Remote-Email, groups: Remote-Groups, attributes: Remote-Attr-}"},
+		{"single headers, none", "identity_headers: {attributes: {}}"},
+		{"any port", "server: {listen: '127.0.0.1:0', admin_listen: '127.0.0.1:0'}"},
+		{"no factor and none asked", "mfa: {enforce: OFF, methods: []}"},
+		{"one attribute at two connections", "connections: [{id: a, issuer: 'https://a.example', client_id: x, client_secret: s, attributes: {dept: d}}, {id: b, issuer: 'https://b.example', client_id: x, client_secret: s, attributes: {dept: ou}}]"},
+	} {
+		t.Run(tt.name, func(t *testing.T) { load(t, "c.yaml", tt.in) })
+	}
+}
+
+// An empty mapping names single headers, of which there are none: no prefix
+// may come back in its place.
+func TestAttributeHeadersOff(t *testing.T) {
+	c, _ := load(t, "c.yaml", "identity_headers: {attributes: {}}")
+	if c.IdentityHeaders.Attributes != "" {
+		t.Errorf("prefix %q", c.IdentityHeaders.Attributes)
+	}
+}
+
+// Paths are found from wherever the command is called.
+func TestRelativePaths(t *testing.T) {
+	c, _ := load(t, filepath.Join("some", "where", "c.yaml"), "store: {embedded: {path: ../g.db}}")
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := filepath.Join(here, "some", "g.db"); c.Store.Embedded.Path != want {
+		t.Errorf("got %s, want %s", c.Store.Embedded.Path, want)
+	}
+	if want := filepath.Join(here, "some", "where", "data", "gatehouse.sock"); c.Server.AdminSocket != want {
+		t.Errorf("got %s, want %s", c.Server.AdminSocket, want)
+	}
+}

@@ -1,0 +1,95 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// validate judges what was decoded and brings it into normal form (letter
+// case, default ports, CIDRs), so that nothing that uses a Config needs to.
+func (l *loader) validate(c *Config) {
+	l.validateServer(&c.Server)
+	l.validateStore(c)
+	l.validateSecrets(c.Secrets)
+	l.validateSession(&c.Session, c.Server.PublicURL)
+	l.validateConnections(c.Connections)
+	l.validateHeaders(c)
+	l.validateRoutes(c)
+	l.validateAPIPaths(c.APIPaths)
+	l.validateMFA(c.MFA)
+	const shortest, longest = 8, 128 // NIST SP 800-63B, section 5.1.1.2, and what is still a sentence
+	if n := c.Local.Password.MinLength; n < shortest || n > longest {
+		l.problem("local.password.min_length", fmt.Sprintf("%d is not from %d to %d characters", n, shortest, longest), "write 12, or what your policy says within that")
+	}
+	if len(c.Connections) == 0 && !c.Local.Enabled && !l.isUnread("connections") {
+		for i, r := range c.Routes {
+			if !r.Access.Public {
+				l.problem(index("routes", i), "needs a session, and there is no way to sign in", "add a connection, or set local.enabled: true")
+			}
+		}
+	}
+}
+
+// minKey is the length of the shortest key in secrets.keys, in characters.
+const minKey = 32
+
+func (l *loader) validateSecrets(s Secrets) {
+	for i, key := range s.Keys {
+		n := utf8.RuneCountInString(key.Reveal())
+		if n >= minKey {
+			continue
+		}
+		path, which := index("secrets.keys", i), "the key"
+		if l.places[path].line == 0 {
+			path, which = "secrets.keys_file", fmt.Sprintf("key %d of the file", i+1)
+		}
+		l.problem(path, fmt.Sprintf("%s has %d characters, fewer than %d", which, n, minKey), "make one with: openssl rand -base64 32")
+	}
+}
+
+func (l *loader) validateMFA(m MFA) {
+	seen := map[string]bool{}
+	for i, method := range m.Methods {
+		path := index("mfa.methods", i)
+		switch method = strings.ToLower(method); {
+		case method == "email_code" || method == "passkey" || method == "recovery_code":
+			l.problem(path, quote(method)+" is not supported by this version", "remove it")
+		case method != MethodTOTP:
+			l.problem(path, l.show(path, method)+" is not a method", "write "+MethodTOTP)
+		case seen[method]:
+			l.problem(path, quote(method)+" is there twice", "remove one of them")
+		}
+		m.Methods[i] = method
+		seen[method] = true
+	}
+	if len(m.Methods) == 0 && m.Enforce != EnforceOff {
+		l.problem("mfa.methods", fmt.Sprintf("is empty, and mfa.enforce: %s asks for a factor", m.Enforce), "write [totp], or set mfa.enforce: off")
+	}
+	if issuer := m.TOTP.Issuer; issuer == "" || strings.Contains(issuer, ":") {
+		l.problem("mfa.totp.issuer", "is empty or has a colon, which separates issuer and account in an authenticator app", "write the name of your site, such as Gatehouse")
+	}
+}
+
+// validateDuration holds a duration to its bounds.
+func (l *loader) validateDuration(path string, d, least, most time.Duration) {
+	switch {
+	case d < least:
+		l.problem(path, fmt.Sprintf("%s is shorter than %s", short(d), short(least)), "write a longer time, such as 30s")
+	case d > most:
+		l.problem(path, fmt.Sprintf("%s is longer than %s", short(d), short(most)), "write a shorter time")
+	}
+}
+
+// short writes a duration as people do: 24h, not 24h0m0s.
+func short(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}

@@ -1,0 +1,155 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"strings"
+	"sync"
+
+	"github.com/redis/go-redis/v9"
+
+	"gatehouse/internal/store"
+)
+
+// scanBatch is how many keys a server is asked to look at in one round trip.
+const scanBatch = 512
+
+// globs are the characters that mean something in a pattern of Redis.
+var globs = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`)
+
+// Scan implements store.Store. Each round trip has the timeout of an
+// operation; the whole has only ctx.
+func (s *Store) Scan(ctx context.Context, prefix string, f func(string, []byte) error) error {
+	masters, err := s.masters(ctx)
+	if err != nil {
+		return err
+	}
+	pattern := globs.Replace(s.prefix+prefix) + "*"
+	seen := newSeen()
+	for _, master := range masters {
+		for cursor, more := uint64(0), true; more; {
+			var keys []string
+			if keys, cursor, err = s.page(ctx, master, cursor, pattern); err != nil {
+				return err
+			}
+			more = cursor != 0
+			// Redis may return a key more than once, and while slots move two
+			// masters may both know it.
+			if err := s.each(ctx, seen.fresh(keys), prefix, f); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Store) page(ctx context.Context, master redis.Cmdable, cursor uint64, pattern string) ([]string, uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	keys, next, err := master.Scan(ctx, cursor, pattern, scanBatch).Result()
+	if err != nil {
+		return nil, 0, store.Down("scan", err)
+	}
+	return keys, next, nil
+}
+
+// each reads the values in one round trip and calls f for those that exist.
+func (s *Store) each(ctx context.Context, keys []string, prefix string, f func(string, []byte) error) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	values, err := s.values(ctx, keys)
+	if err != nil {
+		return err
+	}
+	for i, value := range values {
+		key := strings.TrimPrefix(keys[i], s.prefix)
+		bytes, err := value.Bytes()
+		switch {
+		case errors.Is(err, redis.Nil) || !strings.HasPrefix(key, prefix):
+			continue
+		case err != nil:
+			return store.Down("scan", err)
+		}
+		if err := f(key, bytes); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) values(ctx context.Context, keys []string) ([]*redis.StringCmd, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	values := make([]*redis.StringCmd, len(keys))
+	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, key := range keys {
+			values[i] = p.Get(ctx, key)
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return nil, store.Down("scan", err)
+	}
+	return values, nil
+}
+
+// masters returns the servers that hold the keys.
+func (s *Store) masters(ctx context.Context) ([]redis.Cmdable, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, store.Down("find masters", err)
+	}
+	cluster, ok := s.client.(*redis.ClusterClient)
+	if !ok {
+		return []redis.Cmdable{s.client}, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	var mu sync.Mutex
+	var masters []redis.Cmdable
+	err := cluster.ForEachMaster(ctx, func(_ context.Context, master *redis.Client) error {
+		mu.Lock()
+		defer mu.Unlock()
+		masters = append(masters, master)
+		return nil
+	})
+	if err != nil {
+		return nil, store.Down("find masters", err)
+	}
+	return masters, nil
+}
+
+// seen remembers keys by 128 bits each, a fraction of what they take: among a
+// million keys two collide once in 10^26 scans.
+type seen struct {
+	a, b maphash.Seed
+	keys map[[2]uint64]struct{}
+}
+
+func newSeen() *seen {
+	return &seen{maphash.MakeSeed(), maphash.MakeSeed(), make(map[[2]uint64]struct{})}
+}
+
+// fresh returns those of the keys that were not seen before.
+func (s *seen) fresh(keys []string) []string {
+	fresh := keys[:0]
+	for _, key := range keys {
+		sum := [2]uint64{maphash.String(s.a, key), maphash.String(s.b, key)}
+		if _, ok := s.keys[sum]; !ok {
+			s.keys[sum] = struct{}{}
+			fresh = append(fresh, key)
+		}
+	}
+	return fresh
+}
+
+// field returns the value of a field of INFO.
+func field(info, name string) string {
+	for line := range strings.Lines(info) {
+		if key, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok && key == name {
+			return value
+		}
+	}
+	return "unknown"
+}

@@ -1,0 +1,73 @@
+package web
+
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"net/http"
+	"strings"
+
+	"gatehouse/auth"
+)
+
+//go:embed static
+var static embed.FS
+
+const (
+	stylesheet = "gatehouse.css"
+	icon       = "gatehouse.svg"
+)
+
+// asset is an embedded file and the hash by which its URL changes when its
+// content does.
+type asset struct {
+	content     []byte
+	hash        string
+	contentType string
+}
+
+// assets are read once and never changed.
+var assets = map[string]asset{
+	stylesheet: readAsset(stylesheet, "text/css; charset=utf-8"),
+	icon:       readAsset(icon, "image/svg+xml"),
+}
+
+func readAsset(name, contentType string) asset {
+	content, err := static.ReadFile("static/" + name)
+	if err != nil {
+		panic(err) // the file is missing from the build
+	}
+	sum := sha256.Sum256(content)
+	return asset{content: content, hash: hex.EncodeToString(sum[:8]), contentType: contentType}
+}
+
+// asset is the URL path of an asset.
+func (p *Pages) asset(name string) string {
+	return p.Prefix + "/static/" + assets[name].hash + "/" + name
+}
+
+// Stylesheet is the URL path of the stylesheet that Mount serves.
+func (p *Pages) Stylesheet() string { return p.asset(stylesheet) }
+
+// Mount adds the stylesheet and the icon to Gatehouse's own endpoints.
+func (p *Pages) Mount(mux *http.ServeMux) {
+	mux.HandleFunc("GET "+p.Prefix+"/static/", p.serveAsset)
+}
+
+// serveAsset answers with an asset. Under its present hash it may be kept for
+// a year. Under another hash, which a replica of another version gave out, it
+// is the present content all the same, since an unstyled page is worse than a
+// slightly different one; but it must not be kept under that name.
+func (p *Pages) serveAsset(w http.ResponseWriter, r *http.Request) {
+	hash, name, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, p.Prefix+"/static/"), "/")
+	a, ok := assets[name]
+	if !ok {
+		p.Error(w, r, auth.ErrNotFound)
+		return
+	}
+	caching := noStore
+	if hash == a.hash {
+		caching = forever
+	}
+	send(w, http.StatusOK, a.contentType, policyNoForm, caching, a.content)
+}

@@ -1,0 +1,92 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"gatehouse/auth"
+)
+
+// TryAt wraps an error of a sign-in with the URL at which it can be begun
+// again, return URL included, so that the person still arrives where they
+// wanted to go: the sign-in page, and the start of the same way in where
+// there are others to choose from, else "". The caller has judged the URLs.
+func TryAt(err error, signIn, same string) error {
+	if err == nil {
+		return nil
+	}
+	return &tryAt{err, signIn, same}
+}
+
+type tryAt struct {
+	error
+	signIn, same string
+}
+
+func (t *tryAt) Unwrap() error { return t.error }
+
+// failurePage is what the error template sees.
+type failurePage struct {
+	Status              int
+	Title, Text, Advice string
+	Wait                time.Duration
+	Links               []link
+}
+
+type link struct{ Text, URL string }
+
+func (p *Pages) failurePage(r *http.Request, err error, f failure) failurePage {
+	page := failurePage{Status: f.status, Title: f.title, Text: f.text, Advice: f.advice}
+	if _, ok := errors.AsType[*auth.Throttled](err); ok {
+		page.Wait = f.retry
+	}
+	signInURL := p.Prefix + "/sign_in"
+	retry, told := errors.AsType[*tryAt](err)
+	if told {
+		signInURL = retry.signIn
+	}
+	switch f.action {
+	case again:
+		// An empty reference is the page's own address (RFC 3986, section
+		// 4.4). It is not spelled out, because //evil.example as a request
+		// target would then be a link that leaves the site. The callback is
+		// never repeated: its state is spent.
+		again := link{Text: "Try again"}
+		if told || r.URL.Path == p.Prefix+"/callback" {
+			again.URL = signInURL
+		}
+		page.Links = []link{again}
+	case signIn:
+		text := "Try again"
+		switch f.status {
+		case http.StatusUnauthorized:
+			text = "Sign in"
+		case http.StatusForbidden:
+			text = "Sign in another way"
+		}
+		page.Links = []link{{text, signInURL}}
+	case sameWay:
+		if told && retry.same != "" {
+			page.Links = []link{{"Try again", retry.same}, {"Sign in another way", signInURL}}
+			break
+		}
+		// With one way in, the sign-in page leads straight into it.
+		page.Links = []link{{"Try again", signInURL}}
+	case otherAccount:
+		page.Links = []link{{"Use another account", p.Prefix + "/sign_out" + query(wanted(r))}}
+	case home:
+		page.Links = []link{{"Go to the start page", "/"}}
+	}
+	return page
+}
+
+// wanted is the page that was asked for, to come back to as somebody else; ""
+// where opening its address is not what was asked. It is not judged: sign_out
+// judges every rd.
+func wanted(r *http.Request) string {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return ""
+	}
+	return r.URL.RequestURI()
+}

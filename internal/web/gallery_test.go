@@ -1,0 +1,130 @@
+package web_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"image"
+	"image/color"
+	"image/png"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/pquerna/otp"
+
+	"gatehouse/auth"
+	"gatehouse/internal/web"
+)
+
+const prefix = "/oauth2"
+
+// exhibit is one page in one state.
+type exhibit struct {
+	name string
+	show func(*web.Pages, http.ResponseWriter, *http.Request)
+}
+
+// gallery returns every page in the states that people meet.
+func gallery(t testing.TB) []exhibit {
+	two := []web.Choice{
+		{Name: "Acme SSO", URL: "/oauth2/start?connection=acme&rd=%2F"},
+		{Name: "Partner", URL: "/oauth2/start?connection=partner&rd=%2F"},
+	}
+	enrol := web.Enrol{
+		Method:  "totp",
+		Account: "employee",
+		Secret:  keySecret,
+		URL:     keyURL,
+		QR:      qrImage(t),
+	}
+	enrolAgain := enrol
+	enrolAgain.Problem = "That code did not match. Check that your phone sets its clock by itself, then type the code that the app shows now."
+	signIn := func(status int, d web.SignIn) func(*web.Pages, http.ResponseWriter, *http.Request) {
+		return func(p *web.Pages, w http.ResponseWriter, r *http.Request) { p.SignIn(w, r, status, d) }
+	}
+	fails := func(err error) func(*web.Pages, http.ResponseWriter, *http.Request) {
+		return func(p *web.Pages, w http.ResponseWriter, r *http.Request) { p.Error(w, r, err) }
+	}
+	return []exhibit{
+		{"sign_in", signIn(200, web.SignIn{Connections: two, Local: true, ReturnTo: "/reports"})},
+		{"sign_in_elsewhere", signIn(200, web.SignIn{Connections: two, Local: true, ReturnTo: "https://wiki.acme.example/x"})},
+		{"sign_in_wrong", signIn(401, web.SignIn{Connections: two, Local: true, ReturnTo: "/reports", Username: "employee", Problem: "The username or the password is not right."})},
+		{"sign_in_wait", signIn(429, web.SignIn{Local: true, Username: "employee", Problem: "Too many attempts.", RetryAfter: 90500 * time.Millisecond})},
+		{"sign_in_local", signIn(200, web.SignIn{Local: true, ReturnTo: "/"})},
+		{"sign_in_connections", signIn(200, web.SignIn{Connections: append(two[:2:2],
+			web.Choice{Name: "GitHub", URL: "/oauth2/start?connection=github"},
+			web.Choice{Name: "Élan vital de la Fédération des Transports", URL: "/oauth2/start?connection=elan"},
+			web.Choice{Name: "株式会社", URL: "/oauth2/start?connection=kk"},
+			web.Choice{Name: "Contractors", URL: "/oauth2/start?connection=c"},
+			web.Choice{Name: "9 Lives", URL: "/oauth2/start?connection=nine"})})},
+		{"sign_in_none", signIn(200, web.SignIn{})},
+		{"factor", func(p *web.Pages, w http.ResponseWriter, r *http.Request) {
+			p.Factor(w, r, 200, web.Factor{Method: "totp", Account: "employee"})
+		}},
+		{"factor_wrong", func(p *web.Pages, w http.ResponseWriter, r *http.Request) {
+			p.Factor(w, r, 401, web.Factor{Method: "totp", Account: "employee", Problem: "That code did not match. Wait for the next one and try again."})
+		}},
+		{"enrol", func(p *web.Pages, w http.ResponseWriter, r *http.Request) { p.Enrol(w, r, 200, enrol) }},
+		{"enrol_wrong", func(p *web.Pages, w http.ResponseWriter, r *http.Request) { p.Enrol(w, r, 401, enrolAgain) }},
+		{"sign_out", func(p *web.Pages, w http.ResponseWriter, r *http.Request) {
+			p.ConfirmSignOut(w, r, web.SignOut{ReturnTo: "/reports"})
+		}},
+		{"signed_out", func(p *web.Pages, w http.ResponseWriter, r *http.Request) {
+			p.SignedOut(w, r)
+		}},
+		{"go_on", func(p *web.Pages, w http.ResponseWriter, r *http.Request) {
+			p.GoOn(w, r, "/reports")
+		}},
+		{"error_store", fails(auth.ErrStoreDown)},
+		{"error_throttled", fails(&auth.Throttled{RetryAfter: 15 * time.Minute})},
+		{"error_state", fails(web.TryAt(auth.ErrInvalidState, "/oauth2/sign_in?rd=%2Freports", ""))},
+		{"error_provider", fails(web.TryAt(auth.ErrProviderDown, "/oauth2/sign_in?rd=%2Freports", "/oauth2/start?connection=acme&rd=%2Freports"))},
+		{"error_forbidden", fails(auth.ErrForbidden)},
+		{"error_disabled", fails(&auth.Denied{Reason: auth.DeniedDisabled, Connection: "acme", Detail: "account 4711 is disabled"})},
+		{"error_not_found", fails(auth.ErrNotFound)},
+		{"error_upstream", fails(auth.ErrUpstreamDown)},
+		{"error_unknown", fails(errors.New("dial tcp 10.0.0.7:6379: secret detail"))},
+	}
+}
+
+// request is a person's navigation.
+func request(method, target string) *http.Request {
+	r := httptest.NewRequest(method, target, nil)
+	r.Header.Set("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")
+	r.Header.Set("Sec-Fetch-Mode", "navigate")
+	return r.WithContext(web.WithRequestID(r.Context(), "0f4c2a9be81d7730"))
+}
+
+const (
+	keySecret = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+	keyURL    = "otpauth://totp/Gatehouse:employee?secret=" + keySecret + "&issuer=Gatehouse"
+)
+
+// qrImage is the key URI as the enrolment step hands it over.
+func qrImage(t testing.TB) string {
+	key, err := otp.NewKeyFromURL(keyURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	img, err := key.Image(200, 200)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := png.Encode(&out, twoTone(img)); err != nil {
+		t.Fatal(err)
+	}
+	return "data:image/png;base64," + base64.StdEncoding.EncodeToString(out.Bytes())
+}
+
+func twoTone(img image.Image) image.Image {
+	p := image.NewPaletted(img.Bounds(), color.Palette{color.White, color.Black})
+	for y := range p.Rect.Dy() {
+		for x := range p.Rect.Dx() {
+			p.Set(x, y, img.At(x, y))
+		}
+	}
+	return p
+}

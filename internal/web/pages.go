@@ -1,0 +1,105 @@
+package web
+
+import (
+	"net/http"
+	"time"
+
+	"gatehouse/auth"
+)
+
+// Pages renders Gatehouse's own pages.
+type Pages struct {
+	Prefix string // of Gatehouse's own endpoints, such as /oauth2
+	Banner string // shown on top of each page; empty in production
+}
+
+// SignIn is the page on which a person chooses how to sign in.
+type SignIn struct {
+	Connections []Choice
+	Local       bool   // show the username and password form
+	ReturnTo    string // goes along as rd
+	Username    string // what was typed
+	Problem     string // tied to the form; empty on the first visit
+	RetryAfter  time.Duration
+}
+
+// Choice is one connection's button.
+type Choice struct{ Name, URL string }
+
+// Factor is the page that asks for a second factor.
+type Factor struct {
+	Method  string
+	Account string // what the person signed in as
+	Problem string
+}
+
+// Enrol is the page on which a person sets up an authenticator app.
+type Enrol struct {
+	Method  string
+	Account string
+	Secret  string // base32, shown as text for typing
+	URL     string // otpauth:// key URI
+	QR      string // the key URI as a data: URL of a PNG
+	Problem string
+}
+
+// SignOut is the page that asks whether a person really wants to leave.
+type SignOut struct{ ReturnTo string }
+
+// SignIn shows the sign-in page. A RetryAfter is sent as the header too.
+func (p *Pages) SignIn(w http.ResponseWriter, r *http.Request, status int, d SignIn) {
+	if d.RetryAfter > 0 {
+		w.Header().Set("Retry-After", seconds(d.RetryAfter))
+	}
+	p.show(w, r, status, "sign_in", d)
+}
+
+// Factor shows the second-factor page.
+func (p *Pages) Factor(w http.ResponseWriter, r *http.Request, status int, d Factor) {
+	p.show(w, r, status, "factor", d)
+}
+
+// Enrol shows the enrolment page.
+func (p *Pages) Enrol(w http.ResponseWriter, r *http.Request, status int, d Enrol) {
+	p.show(w, r, status, "enrol", d)
+}
+
+// ConfirmSignOut asks before a sign-out that another site may have caused.
+func (p *Pages) ConfirmSignOut(w http.ResponseWriter, r *http.Request, d SignOut) {
+	p.show(w, r, http.StatusOK, "sign_out", d)
+}
+
+// SignedOut says that the session has ended.
+func (p *Pages) SignedOut(w http.ResponseWriter, r *http.Request) {
+	p.show(w, r, http.StatusOK, "signed_out", nil)
+}
+
+// Error answers with the status and the page (or, for an API call, the JSON)
+// that the table has for err. It says nothing of err itself: an error that
+// the table does not know is a 500 with a text of its own.
+func (p *Pages) Error(w http.ResponseWriter, r *http.Request, err error) {
+	f := lookUp(err)
+	if f.retry > 0 {
+		w.Header().Set("Retry-After", seconds(f.retry))
+	}
+	if !WantsPage(r) {
+		writeJSON(w, f.status, failureJSON{Error: f.code, Message: f.text, RequestID: RequestID(r.Context())})
+		return
+	}
+	p.show(w, r, f.status, "error", p.failurePage(r, err, f))
+}
+
+// Unauthenticated is the answer to an API call without a session: 401 and,
+// in JSON, the URL of the page on which a person can sign in.
+func (p *Pages) Unauthenticated(w http.ResponseWriter, r *http.Request, signIn string) {
+	f := lookUp(auth.ErrUnauthenticated)
+	writeJSON(w, f.status, failureJSON{Error: f.code, Message: f.text, SignIn: signIn, RequestID: RequestID(r.Context())})
+}
+
+// GoOn sends a person who has signed in on, from a page of ours: a redirect
+// would be part of a chain that another site began. The address has been
+// judged by the caller.
+func (p *Pages) GoOn(w http.ResponseWriter, r *http.Request, to string) {
+	w.Header().Set("Refresh", "0;url="+to)
+	p.show(w, r, http.StatusOK, "go_on", to)
+}

@@ -1,0 +1,133 @@
+package provision
+
+import (
+	"fmt"
+	"slices"
+
+	"gatehouse/auth"
+	"gatehouse/internal/claim"
+	"gatehouse/internal/config"
+)
+
+// admitted is an identity after its connection's rules.
+type admitted struct {
+	auth.Identity
+	badEmail bool // an e-mail was sent and is none: nothing is known, and nothing is concluded from it
+}
+
+// silent reports whether the answer had no mapped attributes at all. Such an
+// answer says nothing, so it wipes nothing.
+func (id admitted) silent() bool {
+	return id.Email == "" && !id.badEmail && id.Username == "" && id.Groups == nil && len(id.Attributes) == 0
+}
+
+// admit applies what holds for a connection with JIT on and off alike. It is
+// pure. The answer is the identity as it counts from here on: e-mail
+// normalized, EmailVerified decided, groups filtered. Errors: *auth.Denied.
+func admit(conn *config.Connection, identity auth.Identity) (admitted, error) {
+	id := admitted{Identity: identity}
+	given := identity.Email
+	if email, err := NormalizeEmail(given); err == nil {
+		id.Email = email
+	} else {
+		id.Email, id.badEmail = "", given != ""
+	}
+	id.EmailVerified = id.Email != "" && trusts(conn.TrustEmail, identity.EmailVerified)
+	if sameMail(id.Username, given) && !id.EmailVerified {
+		// The unverified address in another place: an application that knows
+		// people by username would sign in the wrong one.
+		id.Username = ""
+	}
+	if len(conn.EmailDomains) > 0 {
+		if !id.EmailVerified {
+			return admitted{}, denied(conn, auth.DeniedEmailDomain, "the e-mail is missing or not verified")
+		}
+		if !slices.ContainsFunc(conn.EmailDomains, func(d string) bool { return lower(d) == mailDomain(id.Email) }) {
+			return admitted{}, denied(conn, auth.DeniedEmailDomain, "the e-mail is in another domain")
+		}
+	}
+	if err := require(conn, id); err != nil {
+		return admitted{}, err
+	}
+	id.Groups = allowedGroups(conn, identity.Groups)
+	return id, nil
+}
+
+func trusts(trust string, claimed bool) bool {
+	switch trust {
+	case config.TrustAlways:
+		return true
+	case config.TrustNever:
+		return false
+	}
+	return claimed
+}
+
+func sameMail(username, email string) bool {
+	if username == "" || email == "" {
+		return false
+	}
+	if username == email {
+		return true
+	}
+	a, err := NormalizeEmail(username)
+	if err != nil {
+		return false
+	}
+	b, err := NormalizeEmail(email)
+	return err == nil && foldEmail(a) == foldEmail(b)
+}
+
+// require judges the gate of the connection on what the provider sent, before
+// groups_allowed: that says which groups applications see, not who comes in.
+func require(conn *config.Connection, id admitted) error {
+	if wanted := conn.Require.Groups; len(wanted) > 0 {
+		if !slices.ContainsFunc(id.Groups, func(g string) bool { return slices.Contains(wanted, g) }) {
+			return denied(conn, auth.DeniedRequirement, "none of require.groups")
+		}
+	}
+	for path, wanted := range conn.Require.Claims {
+		value, sent := claim.Lookup(id.Claims, path)
+		if !sent || !claimHas(value, wanted) {
+			return denied(conn, auth.DeniedRequirement, fmt.Sprintf("require.claims: %s is not as required", path))
+		}
+		if isEmailPath(conn, path) && !id.EmailVerified {
+			// Otherwise whoever may type an address at the provider would come in with it.
+			return denied(conn, auth.DeniedRequirement, fmt.Sprintf("require.claims: %s is an e-mail that is not verified", path))
+		}
+	}
+	return nil
+}
+
+func isEmailPath(conn *config.Connection, path string) bool {
+	return path == "email" || slices.ContainsFunc(conn.Attributes, func(a config.Attribute) bool {
+		return a.Name == config.AttrEmail && a.Path == path
+	})
+}
+
+// allowedGroups keeps what groups_allowed names, each once. That the source
+// sent no groups (nil) stays visible.
+func allowedGroups(conn *config.Connection, groups []string) []string {
+	if groups == nil {
+		return nil
+	}
+	kept := make([]string, 0, len(groups))
+	seen := make(map[string]bool, len(groups))
+	for _, g := range groups {
+		if g == "" || seen[g] || !allows(conn, g) {
+			continue
+		}
+		seen[g] = true
+		kept = append(kept, g)
+	}
+	return kept
+}
+
+// allows reports whether the connection may supply a group today.
+func allows(conn *config.Connection, group string) bool {
+	return conn.Groups == nil || slices.Contains(*conn.Groups, group)
+}
+
+func denied(conn *config.Connection, reason auth.Reason, detail string) *auth.Denied {
+	return &auth.Denied{Reason: reason, Connection: conn.ID, Detail: detail}
+}

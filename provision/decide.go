@@ -1,0 +1,124 @@
+package provision
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"gatehouse/auth"
+	"gatehouse/internal/config"
+)
+
+// question is everything that decides which account an identity is.
+type question struct {
+	conn     *config.Connection
+	id       admitted
+	byLink   *Account   // bears the identity's link
+	byEmail  []*Account // bear its verified e-mail
+	password bool       // the account that was found has a password
+	factor   bool       // and a second factor
+	others   bool       // and an identity linked through another connection that is open
+	now      time.Time
+}
+
+// plan is the answer.
+type plan struct {
+	verdict auth.Verdict
+	account *Account // as it will be; a new one has no id and perhaps no username
+	why     string
+}
+
+// decide is the ladder: the link first, then the same e-mail, then a new
+// account. It is pure. Errors: *auth.Denied.
+func decide(q question) (plan, error) {
+	if q.byLink != nil {
+		return decideLinked(q)
+	}
+	if len(q.byEmail) > 1 {
+		// "The first" would be nobody's choice, and perhaps an attacker's.
+		return plan{}, denied(q.conn, auth.DeniedAmbiguous, "more than one account has this e-mail")
+	}
+	if len(q.byEmail) == 1 {
+		return decideMatched(q, q.byEmail[0])
+	}
+	return decideNew(q)
+}
+
+func decideLinked(q question) (plan, error) {
+	a := q.byLink
+	if a.refused() {
+		return plan{}, denied(q.conn, auth.DeniedDisabled, "account "+a.ID)
+	}
+	b := synced(a, q.conn, q.id, q.password, q.now)
+	if b.equal(a) {
+		return plan{auth.Unchanged, a, "the identity is linked to it, and nothing has changed"}, nil
+	}
+	return plan{auth.Updated, b, "the identity is linked to it"}, nil
+}
+
+// decideMatched judges whether the account with the same verified e-mail may
+// be linked.
+func decideMatched(q question, a *Account) (plan, error) {
+	if a.refused() {
+		return plan{}, denied(q.conn, auth.DeniedDisabled, "account "+a.ID)
+	}
+	confirm := ""
+	switch q.conn.JIT.LinkExisting {
+	case config.LinkDeny:
+		return plan{}, denied(q.conn, auth.DeniedLink, "account "+a.ID+" has this e-mail, and link_existing is deny")
+	case config.LinkConfirm:
+		confirm = "link_existing is confirm"
+	case config.LinkAlways:
+	default: // auto; also what is not known, which must not be laxer
+		if q.factor {
+			confirm = "it has a second factor"
+		} else if g := protectedGroup(q.conn, a); g != "" {
+			confirm = fmt.Sprintf("it is in the protected group %q", g)
+		}
+	}
+	link := linkOf(q.id.Identity, q.now)
+	has := a.linked(link.Connection, link.Issuer, link.Subject)
+	if !has && confirm == "" && slices.ContainsFunc(a.Links, func(l Link) bool { return l.Connection == q.conn.ID }) {
+		// Somebody may have been given an address that another person had
+		// before them: the provider says itself that it is another subject.
+		confirm = "it is linked to another subject of this connection"
+	}
+	switch {
+	case confirm == "":
+		b := synced(a, q.conn, q.id, q.password, q.now)
+		if !has {
+			b.Links = append(b.Links, link)
+		}
+		return plan{auth.Linked, b, "it has the same verified e-mail"}, nil
+	case q.password || q.others:
+		return plan{}, denied(q.conn, auth.DeniedConfirm, fmt.Sprintf("account %s must be confirmed: %s", a.ID, confirm))
+	default:
+		return plan{}, denied(q.conn, auth.DeniedUnconfirmable,
+			fmt.Sprintf("account %s must be confirmed and has nothing to confirm with: %s", a.ID, confirm))
+	}
+}
+
+func protectedGroup(conn *config.Connection, a *Account) string {
+	for _, g := range a.Groups {
+		if slices.Contains(conn.JIT.LinkProtectedGroups, g.Name) {
+			return g.Name
+		}
+	}
+	return ""
+}
+
+func decideNew(q question) (plan, error) {
+	if !q.conn.JIT.Create {
+		return plan{}, denied(q.conn, auth.DeniedNoAccount, "no account matches, and jit.create is false")
+	}
+	a := provisioned(q.conn, q.id, q.now)
+	why := "no account has this identity"
+	if q.id.Username != "" {
+		name, err := NormalizeUsername(q.id.Username, a.verifiedEmail())
+		if err != nil {
+			why += fmt.Sprintf("; the username is not taken over: %v", err)
+		}
+		a.Username = name
+	}
+	return plan{auth.Created, a, why}, nil
+}

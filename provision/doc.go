@@ -1,0 +1,39 @@
+// Package provision decides which account an identity is. It owns accounts,
+// the indexes that lead to them, and the rules by which an identity creates,
+// updates or is linked to one. Resolver is the door for sign-ins and requests,
+// Directory the one for administrators.
+//
+// A sign-in through a connection:
+//
+//	admit ---- trust_email, email_domains, require, groups_allowed: *auth.Denied
+//	  |  \---- JIT off: passes through; the store is neither read nor written
+//	look ----- link, then e-mail: accounts that this identity could be
+//	decide --- the ladder, a pure function: update, link, create or *auth.Denied
+//	  |
+//	  |  update   account by compare-and-swap; unchanged: no write
+//	  |  link     reserve link, announce in the account, confirm link, commit
+//	  |  create   reserve link, e-mail, username; write the account as pending;
+//	  |           confirm e-mail, username and, last, the link; activate
+//	session (not here)
+//
+// Several keys change together although every store operation touches one.
+// What makes that safe:
+//
+//   - The account is the truth. An index entry counts only while its account
+//     exists, is not pending and bears the name in question.
+//   - An entry is reserved for one owner, a token of that sign-in, and for a
+//     lease. It is confirmed by compare-and-swap under that token. The account
+//     announces the names that it is about to bear (pending, or Change) before
+//     the first entry is confirmed, and bears them by one last write.
+//   - Who finds an unfinished entry waits while its lease runs. Then the
+//     account must first be made unable to finish (pending: deleted; Change:
+//     cleared), and only then is the entry taken over and the policy asked
+//     again. So the lease decides how long to wait and nothing else: a sign-in
+//     that slept through its lease fails at its next write and starts anew.
+//
+// Reservations are taken in the order link, e-mail, username, account, so two
+// sign-ins never wait for each other in a circle.
+//
+// The package knows no passwords, factors, cookies or pages. It asks about the
+// first two through Credentials.
+package provision

@@ -1,0 +1,113 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"gatehouse/internal/store"
+)
+
+// Delete removes an account for ever, with its links, password and factors.
+// From its first write on the account is refused everywhere; a deletion that
+// died on its way is finished by another call. The username's entry goes last,
+// so that the same name still finds what is left. Errors: auth.ErrNotFound,
+// *RefusedError, auth.ErrStoreDown.
+func (d *Directory) Delete(ctx context.Context, who string) error {
+	var gone *Account
+	b := d.book()
+	err := b.run(ctx, func(ctx context.Context) error {
+		a, err := d.Find(ctx, who)
+		if err != nil {
+			return err
+		}
+		gone = a
+		if a.Status == Deleting {
+			return nil
+		}
+		next := a.clone()
+		next.Status, next.Change = Deleting, nil
+		if err := b.swap(ctx, a, next); err != nil {
+			return err
+		}
+		d.changed(ctx, a.ID)
+		return nil
+	})
+	if err != nil {
+		return storeTrouble("delete account", err)
+	}
+	return storeTrouble("delete account", d.remove(ctx, gone))
+}
+
+// remove deletes what an account in status Deleting leaves behind. Entries
+// that lead to it lead nowhere from now on, whatever their state.
+func (d *Directory) remove(ctx context.Context, a *Account) error {
+	mine := func(e entry) bool { return e.Account == a.ID }
+	username := d.names().username(a.Username)
+	for _, n := range d.names().of(a) {
+		if n.key == username.key {
+			continue
+		}
+		if err := d.free(ctx, n, mine); err != nil {
+			return err
+		}
+	}
+	if err := d.Credentials.Forget(ctx, a.ID); err != nil {
+		return err
+	}
+	if err := d.Store.Delete(ctx, signInPrefix+a.ID); err != nil {
+		return err
+	}
+	if err := d.Store.Delete(ctx, accountKey(a.ID)); err != nil {
+		return err
+	}
+	d.changed(ctx, a.ID)
+	return d.free(ctx, username, mine)
+}
+
+// Unlink cuts the ties of an account to a connection, or the one to a subject
+// of it where subject is not nil. What the connection had assigned goes with
+// the last tie: nobody could take those groups away any more. Errors:
+// auth.ErrNotFound, *RefusedError, auth.ErrStoreDown.
+func (d *Directory) Unlink(ctx context.Context, who, connection string, subject *string) (View, error) {
+	return d.alter(ctx, who, func(ctx context.Context, b *booking, a, next *Account) error {
+		cut := func(l Link) bool { return l.Connection == connection && (subject == nil || l.Subject == *subject) }
+		entries := map[string][]byte{}
+		for _, l := range a.Links {
+			if !cut(l) {
+				continue
+			}
+			key := d.names().link(l).key
+			value, err := d.Store.Get(ctx, key)
+			if err != nil && !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+			entries[key] = value
+		}
+		if len(entries) == 0 {
+			return &RefusedError{"link", a.Username + " has no such link to " + connection}
+		}
+		next.Links = slices.DeleteFunc(next.Links, cut)
+		if !slices.ContainsFunc(next.Links, func(l Link) bool { return l.Connection == connection }) {
+			next.Groups = slices.DeleteFunc(next.Groups, func(g Group) bool { return g.Source == connection })
+		}
+		if err := b.replace(ctx, a, next); err != nil {
+			return err
+		}
+		for key, value := range entries {
+			// Only the very entry that was read: the person may sign in again
+			// at this moment, and be linked anew.
+			err := d.Store.Update(ctx, key, func(old []byte) ([]byte, time.Duration, error) {
+				if old == nil || !slices.Equal(old, value) {
+					return nil, 0, store.ErrNoChange
+				}
+				return nil, 0, nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

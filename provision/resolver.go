@@ -1,0 +1,126 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"sync/atomic"
+
+	"gatehouse/auth"
+	"gatehouse/internal/config"
+)
+
+// Resolver applies the rules of one configuration to identities and sessions.
+// It is safe for concurrent use.
+type Resolver struct {
+	directory   *Directory
+	connections map[string]*connection
+	local       bool
+
+	seed   maphash.Seed
+	passed [1024]atomic.Pointer[passed]
+}
+
+// connection is a configured connection, ready for use.
+type connection struct {
+	config.Connection
+	user   userTemplate
+	rules  string      // fingerprint; see rules
+	warned atomic.Bool // that its e-mails are not verified
+}
+
+var _ auth.Resolver = (*Resolver)(nil)
+
+// NewResolver returns the resolver of a valid configuration.
+func NewResolver(c *config.Config, d *Directory) *Resolver {
+	r := &Resolver{directory: d, connections: map[string]*connection{}, local: c.Local.Enabled, seed: maphash.MakeSeed()}
+	for _, conn := range c.Connections {
+		r.connections[conn.ID] = newConnection(&conn)
+	}
+	return r
+}
+
+func newConnection(conn *config.Connection) *connection {
+	return &connection{Connection: *conn, user: parseUserTemplate(conn.User), rules: rules(conn)}
+}
+
+// Resolve implements auth.Resolver.
+//
+// An identity of a connection whose JIT is off passes through, and the store
+// is neither read nor written. One whose JIT is on becomes an account. A local
+// identity is the account that its subject names.
+//
+// Errors: *auth.Denied and auth.ErrInvalidAnswer, after which nothing has
+// changed; auth.ErrStoreDown, after which nobody can use what was begun, and
+// the next sign-in starts anew or finds it finished.
+func (r *Resolver) Resolve(ctx context.Context, identity auth.Identity) (auth.Outcome, error) {
+	if identity.Connection == auth.Local {
+		return r.resolveLocal(ctx, identity)
+	}
+	conn := r.connections[identity.Connection]
+	if conn == nil {
+		return auth.Outcome{}, &auth.Denied{
+			Reason: auth.DeniedConnection, Connection: identity.Connection, Detail: "the connection is not configured",
+		}
+	}
+	if identity.Subject == "" || identity.Issuer == "" {
+		// Everybody without one would be the same person.
+		return auth.Outcome{}, fmt.Errorf("resolve: no subject or issuer: %w", auth.ErrInvalidAnswer)
+	}
+	id, err := admit(&conn.Connection, identity)
+	if err != nil {
+		return auth.Outcome{}, err
+	}
+	r.warnUnverified(ctx, conn, id)
+	if !conn.JIT.Enabled {
+		if err := r.directory.fits(conn.user.render(id.Identity), id.Email); err != nil {
+			return auth.Outcome{}, denied(&conn.Connection, auth.DeniedTooLarge, err.Error())
+		}
+		return auth.Outcome{Verdict: auth.PassThrough, Identity: id.Identity, Rules: conn.rules}, nil
+	}
+	s := &signIn{booking: r.directory.book(), resolver: r, conn: &conn.Connection, id: id}
+	var outcome auth.Outcome
+	err = s.run(ctx, func(ctx context.Context) (err error) {
+		outcome, err = s.attempt(ctx)
+		return err
+	})
+	if err != nil {
+		return auth.Outcome{}, storeTrouble("resolve", err)
+	}
+	outcome.Rules = conn.rules
+	return outcome, nil
+}
+
+func (r *Resolver) resolveLocal(ctx context.Context, identity auth.Identity) (auth.Outcome, error) {
+	refuse := func(reason auth.Reason, detail string) (auth.Outcome, error) {
+		return auth.Outcome{}, &auth.Denied{Reason: reason, Connection: auth.Local, Detail: detail}
+	}
+	if !r.local {
+		return refuse(auth.DeniedConnection, "local sign-in is off")
+	}
+	a, err := r.directory.read(ctx, identity.Subject)
+	if errors.Is(err, auth.ErrNotFound) {
+		return refuse(auth.DeniedNoAccount, "account "+identity.Subject+" is gone")
+	}
+	if err != nil {
+		return auth.Outcome{}, storeTrouble("resolve", err)
+	}
+	if a.refused() {
+		return refuse(auth.DeniedDisabled, fmt.Sprintf("account %s is %s", a.ID, a.Status))
+	}
+	if err := r.directory.noteSignIn(ctx, a.ID, false); err != nil {
+		return auth.Outcome{}, storeTrouble("resolve", err)
+	}
+	return auth.Outcome{Verdict: auth.Unchanged, Account: a.ID, Identity: identity}, nil
+}
+
+// warnUnverified says once per connection why people have no e-mail.
+func (r *Resolver) warnUnverified(ctx context.Context, conn *connection, id admitted) {
+	if id.Email == "" || id.EmailVerified || conn.warned.Swap(true) {
+		return
+	}
+	r.directory.log().WarnContext(ctx, "the e-mail of a person is not verified: it is not sent to applications and matches no account. "+
+		"If this identity provider only hands out addresses that it has verified, set trust_email: always for the connection",
+		"connection", conn.ID, "trust_email", conn.TrustEmail)
+}

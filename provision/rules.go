@@ -1,0 +1,92 @@
+package provision
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"slices"
+
+	"gatehouse/auth"
+	"gatehouse/internal/config"
+)
+
+// rules is a fingerprint of what a connection asks of people and leaves of what
+// their provider says. A session bears that of its sign-in: once an
+// administrator has written others, whoever is in by the former ones must be
+// judged anew, because what they were judged by (claims, groups) is not kept.
+//
+// It is the same on every replica and in whatever order the file names things.
+// Of the mapped attributes, an account's session depends on those that decide
+// rights; one that passes through has nothing but what was mapped.
+func rules(conn *config.Connection) string {
+	r := struct {
+		Groups       []string
+		Claims       map[string][]string
+		EmailDomains []string
+		TrustEmail   string
+		Allowed      *[]string
+		Mapped       map[string]string
+		User         string
+	}{
+		Groups:       set(conn.Require.Groups),
+		Claims:       map[string][]string{},
+		EmailDomains: set(conn.EmailDomains),
+		TrustEmail:   conn.TrustEmail,
+		Mapped:       map[string]string{},
+	}
+	for path, values := range conn.Require.Claims {
+		r.Claims[path] = set(values)
+	}
+	if conn.Groups != nil {
+		allowed := set(*conn.Groups)
+		r.Allowed = &allowed
+	}
+	for _, a := range conn.Attributes {
+		if !conn.JIT.Enabled || a.Name == config.AttrEmail || a.Name == config.AttrGroups {
+			r.Mapped[a.Name] = a.Path
+		}
+	}
+	if !conn.JIT.Enabled {
+		r.User = conn.User
+	}
+	text, err := json.Marshal(r)
+	if err != nil {
+		panic(err) // strings and maps of them always encode
+	}
+	sum := sha256.Sum256(text)
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
+}
+
+func set(list []string) []string {
+	list = append([]string{}, list...)
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// groupsOf are the groups of an account that are in force: those that an
+// administrator assigned, and of those that a connection gave the ones that it
+// may give today. What a connection gave that is gone, or has another issuer
+// than the one that the account is linked to, nobody could take away any more.
+// Each is named once, in the order in which they were first given.
+func (r *Resolver) groupsOf(a *Account) []string {
+	b := *a
+	b.Groups = slices.DeleteFunc(slices.Clone(a.Groups), func(g Group) bool {
+		if g.Source == auth.Local {
+			return false
+		}
+		conn := r.connections[g.Source]
+		return conn == nil || !allows(&conn.Connection, g.Name) || !slices.ContainsFunc(a.Links, func(l Link) bool {
+			return l.Connection == g.Source && l.Issuer == conn.Issuer
+		})
+	})
+	return b.GroupNames()
+}
+
+// emailOf is the address of an account that applications may see: a verified
+// one, unless the connection that vouched for it is no longer believed.
+func (r *Resolver) emailOf(a *Account) string {
+	if conn := r.connections[a.Email.Source]; conn != nil && conn.TrustEmail == config.TrustNever {
+		return ""
+	}
+	return a.verifiedEmail()
+}

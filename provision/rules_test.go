@@ -1,0 +1,196 @@
+package provision
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"gatehouse/auth"
+	"gatehouse/internal/config"
+)
+
+// Attack: somebody whom an administrator has just shut out by a narrower
+// require, email_domains, trust_email or groups_allowed goes on with the
+// session, the groups and the e-mail that they had.
+func TestSessionsEndWithTheRulesOfTheirConnection(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*config.Connection)
+		on     bool // ends sessions where JIT is on
+		off    bool
+	}{
+		{"nothing", func(*config.Connection) {}, false, false},
+		{"groups_allowed: none", func(c *config.Connection) { c.Groups = &[]string{} }, true, true},
+		{"groups_allowed: fewer", func(c *config.Connection) { c.Groups = &[]string{"staff"} }, true, true},
+		{"groups_allowed: all", func(c *config.Connection) { c.Groups = nil }, true, true},
+		{"groups_allowed: another order", func(c *config.Connection) { c.Groups = &[]string{"admins", "staff"} }, false, false},
+		{"email_domains", domains("other.example"), true, true},
+		{"require.groups", requireGroups("board"), true, true},
+		{"require.claims", requireClaim("tenant", "one"), true, true},
+		{"trust_email", func(c *config.Connection) { c.TrustEmail = config.TrustNever }, true, true},
+		{"where groups come from", mapped("groups", "roles"), true, true},
+		{"where the e-mail comes from", mapped("email", "mail"), true, true},
+		// What an account has of an attribute is not in its session.
+		{"where an attribute comes from", mapped("salary", "pay"), false, true},
+		{"the user", func(c *config.Connection) { c.User = "{username}" }, false, true},
+		{"its name on the page", func(c *config.Connection) { c.Name = "Other" }, false, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := newHouse(t, nil)
+			for _, id := range []string{"acme", "guest"} {
+				h.conn(id).Groups = &[]string{"staff", "admins"}
+			}
+			h.open()
+			on, off := session(h.resolve(identity("acme", "alice"))), session(h.resolve(identity("guest", "gus")))
+			partner := session(h.resolve(identity("partner", "bob")))
+			for _, id := range []string{"acme", "guest"} {
+				c.change(h.conn(id))
+			}
+			h.open()
+			for _, s := range []struct {
+				*auth.Session
+				ends bool
+			}{{on, c.on}, {off, c.off}, {partner, false}} {
+				_, err := h.resolver.Person(t.Context(), s.Session)
+				if errors.Is(err, auth.ErrUnauthenticated) != s.ends || err != nil != s.ends {
+					t.Errorf("session through %s: %v, should end: %t", s.Identity.Connection, err, s.ends)
+				}
+			}
+		})
+	}
+}
+
+func mapped(name, path string) func(*config.Connection) {
+	return func(c *config.Connection) {
+		c.Attributes = append(c.Attributes, config.Attribute{Name: name, Path: path})
+	}
+}
+
+// Attack: a cookie from before sessions bore the rules of their sign-in gets
+// around them for the rest of its life.
+func TestSessionWithoutRulesEnds(t *testing.T) {
+	h := newHouse(t, nil)
+	for _, connection := range []string{"acme", "guest"} {
+		s := session(h.resolve(identity(connection, "alice")))
+		s.Rules = ""
+		if p, err := h.resolver.Person(t.Context(), s); !errors.Is(err, auth.ErrUnauthenticated) {
+			t.Errorf("%s: %+v, %v", connection, p, err)
+		}
+	}
+}
+
+// Attack: a group that a connection may no longer give is used by coming in
+// another way, by password or through another connection, where nothing
+// synchronizes it.
+func TestGroupsCountOnlyWhileTheirSourceMayGiveThem(t *testing.T) {
+	all := []string{"local", "staff", "admins", "partners"}
+	for _, c := range []struct {
+		name   string
+		change func(*config.Config)
+		want   []string
+	}{
+		{"as given", func(*config.Config) {}, all},
+		{"groups_allowed has one", func(c *config.Config) { c.Connection("acme").Groups = &[]string{"staff"} }, []string{"local", "staff", "partners"}},
+		{"groups_allowed has none", func(c *config.Config) { c.Connection("acme").Groups = &[]string{} }, []string{"local", "partners"}},
+		{"the connection is gone", func(c *config.Config) { c.Connections = c.Connections[1:] }, []string{"local", "partners"}},
+		// Whoever runs the new issuer could otherwise inherit what the old one said.
+		{"the issuer is another", func(c *config.Config) { c.Connection("acme").Issuer = "https://new.example" }, []string{"local", "partners"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := newHouse(t, nil)
+			h.add(New{Username: "alice", Email: "alice@people.example", Groups: []string{"local"}})
+			h.resolve(identity("acme", "alice", groups("staff", "admins")))
+			partner := h.resolve(identity("partner", "alice", groups("partners")))
+			before := h.show("alice")
+			c.change(h.conf)
+			h.open()
+			local := h.resolve(auth.Identity{Connection: auth.Local, Subject: partner.Account})
+			for _, o := range []auth.Outcome{local, partner} {
+				p, err := h.resolver.Person(t.Context(), session(o))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(c.want, p.Groups); diff != "" {
+					t.Errorf("by %s: %s", p.Connection, diff)
+				}
+			}
+			if diff := cmp.Diff(before.GroupSources, h.show("alice").GroupSources); diff != "" {
+				t.Errorf("what is stored has changed: %s", diff)
+			}
+		})
+	}
+}
+
+// Two configurations over one cache of accounts must not answer for each other.
+func TestPersonIsOfItsResolver(t *testing.T) {
+	h := newHouse(t, nil)
+	s := session(h.resolve(identity("acme", "alice")))
+	s.Identity.Connection, s.JIT, s.Rules = auth.Local, false, ""
+	narrow := *h.conf
+	narrow.Connections = slices.Clone(h.conf.Connections)
+	narrow.Connections[0].Groups = &[]string{}
+	for range 2 {
+		for r, want := range map[*Resolver]int{h.resolver: 1, NewResolver(&narrow, h.directory): 0} {
+			if p, err := r.Person(t.Context(), s); err != nil || len(p.Groups) != want {
+				t.Errorf("%+v, %v; want %d groups", p, err, want)
+			}
+		}
+	}
+}
+
+// Attack: an address that a provider made up is still told to applications
+// after trust_email: never, because the account has kept it.
+func TestEmailCountsOnlyWhileItsSourceIsBelieved(t *testing.T) {
+	h := newHouse(t, nil)
+	h.resolve(identity("acme", "eve", email("boss@people.example", true)))
+	h.add(New{Username: "ann", Email: "ann@people.example"})
+	h.resolve(identity("acme", "ann"))
+	h.conn("acme").TrustEmail = config.TrustNever
+	h.open()
+	for name, want := range map[string]string{"eve": "", "ann": "ann@people.example"} {
+		o := h.resolve(auth.Identity{Connection: auth.Local, Subject: h.show(name).ID})
+		if p, err := h.resolver.Person(t.Context(), session(o)); err != nil || p.Email != want {
+			t.Errorf("%s: %+v, %v; want the e-mail %q", name, p, err, want)
+		}
+	}
+}
+
+// Attack: somebody at a provider with open registration takes another person's
+// address, or an account's id, for a username. Applications that know people
+// by X-Forwarded-Preferred-Username would sign the wrong one in.
+func TestPreferredUsernameWithoutAccount(t *testing.T) {
+	for _, c := range []struct {
+		name, username string
+		email          func(*auth.Identity)
+		want           string
+	}{
+		{"a plain name", "root", email("root@people.example", true), "root"},
+		{"an address, no e-mail", "victim@corp.example", email("", false), ""},
+		{"an address, another e-mail", "victim@corp.example", email("eve@corp.example", true), ""},
+		{"an address, itself unverified", "victim@corp.example", email("victim@corp.example", false), ""},
+		{"the verified e-mail", "Eve@corp.example", email("eve@corp.example", true), "Eve@corp.example"},
+		{"the verified e-mail and a dot", "root@corp.example.", email("root@corp.example", true), ""},
+		{"a zero-width space", "root\u200b@corp.example", email("root@corp.example", true), ""},
+		{"a zero-width space in a name", "ro\u200bot", email("", false), ""},
+		{"fullwidth @", "root\uff20corp.example", email("", false), ""},
+		{"another's user", "acme:1", email("", false), ""},
+		{"an account's id", "abcdefghijklmnopqrstuvwxyz", email("", false), ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := newHouse(t, nil)
+			h.conn("guest").User = "{username}"
+			h.open()
+			s := session(h.resolve(identity("guest", "17", username(c.username), c.email)))
+			user := c.want
+			if user == "" {
+				user = "guest:17"
+			}
+			p, err := h.resolver.Person(t.Context(), s)
+			if err != nil || p.PreferredUsername != c.want || p.User != user {
+				t.Errorf("%+v, %v; want preferred username %q and user %q", p, err, c.want, user)
+			}
+		})
+	}
+}

@@ -1,0 +1,284 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"gatehouse/auth"
+	"gatehouse/internal/config"
+	"gatehouse/internal/store"
+)
+
+// signIn is one identity on its way to an account.
+type signIn struct {
+	*booking
+	resolver *Resolver
+	conn     *config.Connection
+	id       admitted
+	raced    bool // the account with this e-mail turned out to bear the link
+}
+
+// attempt goes the whole way once: look, decide, and do what was decided.
+func (s *signIn) attempt(ctx context.Context) (auth.Outcome, error) {
+	q := question{conn: s.conn, id: s.id, now: s.now()}
+	link := s.names().link(linkOf(s.id.Identity, q.now))
+	atLink, err := s.look(ctx, link)
+	if err != nil {
+		return auth.Outcome{}, err
+	}
+	q.byLink = atLink.account
+	var atEmail found
+	if q.byLink == nil && s.id.EmailVerified {
+		if atEmail, err = s.look(ctx, s.names().email(s.id.Email)); err != nil {
+			return auth.Outcome{}, err
+		}
+		if atEmail.account != nil && atEmail.account.bears(link) && !s.raced {
+			// Another sign-in has made the link between our two reads. (Twice in
+			// a row it is an index entry that was lost, and is made anew.)
+			s.raced = true
+			return auth.Outcome{}, errReplan
+		}
+		if atEmail.account != nil {
+			q.byEmail = []*Account{atEmail.account}
+		}
+	}
+	if err := s.inform(ctx, &q); err != nil {
+		return auth.Outcome{}, err
+	}
+	p, err := decide(q)
+	if err != nil {
+		return auth.Outcome{}, err
+	}
+	if err := s.sized(p); err != nil {
+		return auth.Outcome{}, err
+	}
+	a := p.account
+	switch p.verdict {
+	case auth.Unchanged:
+	case auth.Updated:
+		a, err = s.update(ctx, q.byLink, a)
+	case auth.Linked:
+		err = s.link(ctx, link, atLink, q.byEmail[0], a)
+	default:
+		err = s.create(ctx, a, link, atLink, atEmail)
+	}
+	if err != nil {
+		return auth.Outcome{}, err
+	}
+	if a == q.byLink {
+		p.verdict = auth.Unchanged // the one change was an e-mail that is somebody else's
+	}
+	s.committed()
+	if err := s.noteSignIn(ctx, a.ID, p.verdict == auth.Created); err != nil {
+		return auth.Outcome{}, err
+	}
+	return auth.Outcome{Verdict: p.verdict, Account: a.ID, Identity: s.id.Identity}, nil
+}
+
+// inform finds out what else the decision needs to know, and asks nothing that
+// it does not: a repeated sign-in should cost two reads.
+func (s *signIn) inform(ctx context.Context, q *question) (err error) {
+	switch {
+	case q.byLink != nil && s.conn.JIT.AttributeSync != config.SyncNone:
+		would := q.byLink.clone()
+		syncEmail(would, s.conn, s.id, q.now)
+		if would.Email != q.byLink.Email {
+			q.password, err = s.Credentials.HasPassword(ctx, q.byLink.ID)
+		}
+	case len(q.byEmail) == 1:
+		a := q.byEmail[0]
+		if q.password, err = s.Credentials.HasPassword(ctx, a.ID); err != nil {
+			return err
+		}
+		q.factor, err = s.Credentials.HasFactor(ctx, a.ID)
+		q.others = slices.ContainsFunc(a.Links, func(l Link) bool {
+			c := s.resolver.connections[l.Connection]
+			return l.Connection != s.conn.ID && c != nil && c.JIT.Enabled && c.Issuer == l.Issuer
+		})
+	}
+	return err
+}
+
+// sized refuses a person whose user or e-mail does not fit into its header.
+// The names that an account has already fitted when they were given.
+func (s *signIn) sized(p plan) error {
+	user := ""
+	if p.verdict == auth.Created {
+		user = p.account.Username
+	}
+	if err := s.fits(user, s.id.Email); err != nil {
+		return denied(s.conn, auth.DeniedTooLarge, err.Error())
+	}
+	return nil
+}
+
+// update writes a sync. It returns the account as it is then: before itself
+// where nothing is left to write.
+func (s *signIn) update(ctx context.Context, before, after *Account) (*Account, error) {
+	if email := after.verifiedEmail(); email != "" && foldEmail(email) != foldEmail(before.verifiedEmail()) {
+		n := s.names().email(email)
+		f, err := s.look(ctx, n)
+		if err != nil {
+			return nil, err
+		}
+		if f.account == nil {
+			err := s.moveEmail(ctx, before, after, n, f)
+			return after, err
+		}
+		// The link is stronger than the address: the person is who they were,
+		// and the other account keeps its e-mail.
+		s.log().WarnContext(ctx, "the e-mail of a person has changed to that of another account; theirs stays as it was",
+			"account", before.ID, "other_account", f.account.ID, "connection", s.conn.ID)
+		after.Email = before.Email
+		if after.equal(before) {
+			return before, nil
+		}
+	}
+	return after, s.replace(ctx, before, after)
+}
+
+// replace writes an account that takes no new name, and gives back the address
+// that it no longer has.
+func (b *booking) replace(ctx context.Context, before, after *Account) error {
+	if after.Change != nil && !b.now().Before(after.Change.Until) {
+		after.Change = nil // of somebody who died over it
+	}
+	return b.giveUp(ctx, before, after, func() error { return b.swap(ctx, before, after) })
+}
+
+// giveUp frees the e-mail that before had and after has not, once commit has
+// been made. Until then the entry is read only: its bytes tell it from one
+// that is made later.
+func (b *booking) giveUp(ctx context.Context, before, after *Account, commit func() error) error {
+	old := before.verifiedEmail()
+	if old == "" || foldEmail(old) == foldEmail(after.verifiedEmail()) {
+		if err := commit(); err != nil {
+			return err
+		}
+		b.changed(ctx, before.ID)
+		return nil
+	}
+	n := b.names().email(old)
+	value, err := b.Store.Get(ctx, n.key)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	if err := commit(); err != nil {
+		return err
+	}
+	b.changed(ctx, before.ID)
+	former, err := decodeEntry(value)
+	if value == nil || err != nil || former.Account != before.ID {
+		return nil
+	}
+	return b.free(ctx, n, func(e entry) bool { return e == former })
+}
+
+// moveEmail gives an account another verified address, which is free.
+func (b *booking) moveEmail(ctx context.Context, before, after *Account, n name, f found) error {
+	if err := b.reserve(ctx, n, before.ID, f); err != nil {
+		return err
+	}
+	announced, err := b.announce(ctx, before, Change{Email: n.value})
+	if err != nil {
+		return err
+	}
+	if err := b.confirm(ctx, n, before.ID); err != nil {
+		return err
+	}
+	after.Change = nil
+	return b.giveUp(ctx, before, after, func() error { return b.swap(ctx, announced, after) })
+}
+
+// link ties the identity to an account that exists.
+func (s *signIn) link(ctx context.Context, n name, f found, before, after *Account) error {
+	if err := s.reserve(ctx, n, before.ID, f); err != nil {
+		return err
+	}
+	announced, err := s.announce(ctx, before, Change{Link: &n.link})
+	if err != nil {
+		return err
+	}
+	if err := s.confirm(ctx, n, before.ID); err != nil {
+		return err
+	}
+	after.Change = nil
+	if err := s.swap(ctx, announced, after); err != nil {
+		return err
+	}
+	s.changed(ctx, after.ID)
+	return nil
+}
+
+// create makes the account.
+func (s *signIn) create(ctx context.Context, a *Account, link name, atLink, atEmail found) error {
+	a.ID = newID()
+	if err := s.reserve(ctx, link, a.ID, atLink); err != nil {
+		return err
+	}
+	mine := []name{}
+	if email := a.verifiedEmail(); email != "" {
+		n := s.names().email(email)
+		if err := s.reserve(ctx, n, a.ID, atEmail); err != nil {
+			return err
+		}
+		mine = append(mine, n)
+	}
+	username, err := s.username(ctx, a)
+	if err != nil {
+		return err
+	}
+	return s.write(ctx, a, append(mine, username, link))
+}
+
+// username reserves the first name of the account's candidates that is free.
+// One that another sign-in is about to take is taken.
+func (s *signIn) username(ctx context.Context, a *Account) (name, error) {
+	candidates := fallbackUsernames(s.id.Identity)
+	if a.Username != "" {
+		candidates = slices.Insert(candidates, 0, a.Username)
+	}
+	for _, candidate := range candidates {
+		n := s.names().username(candidate)
+		err := s.reserve(ctx, n, a.ID, found{})
+		if errors.Is(err, errBusy) {
+			var f found
+			if f, err = s.look(ctx, n); err == nil && f.account == nil {
+				err = s.reserve(ctx, n, a.ID, f)
+			}
+			if f.account != nil || errors.Is(err, errBusy) {
+				continue
+			}
+		}
+		if err != nil {
+			return name{}, err
+		}
+		a.Username = candidate
+		return n, nil
+	}
+	return name{}, fmt.Errorf("no username is free, the last tried is %q", candidates[len(candidates)-1])
+}
+
+// write makes a new account whose names are reserved: pending first, then the
+// names in the given order, the link last, then active.
+func (b *booking) write(ctx context.Context, a *Account, mine []name) error {
+	draft := a.clone()
+	draft.Status, draft.Change = Pending, &Change{Owner: b.owner, Until: b.until}
+	b.draft = a.ID
+	draft.raw = draft.encode()
+	if err := b.Store.Create(ctx, accountKey(a.ID), draft.raw, remains); err != nil {
+		if errors.Is(err, store.ErrExists) {
+			return errReplan // our own, written twice by a store that asked again
+		}
+		return err
+	}
+	for _, n := range mine {
+		if err := b.confirm(ctx, n, a.ID); err != nil {
+			return err
+		}
+	}
+	a.Status, a.Change = Active, nil
+	return b.swap(ctx, draft, a)
+}

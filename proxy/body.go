@@ -1,0 +1,92 @@
+package proxy
+
+import (
+	"io"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// requestBody is a request's body on its way to the upstream. It remembers
+// whether the client failed to send it, carries the trailers that may pass,
+// and runs the clock that an upstream has until its response headers.
+//
+// The clock stands still while the client is awaited: a slow client is not a
+// slow upstream. http.Transport's own clock starts only when the whole body
+// is written, which an upstream that stops reading would never let happen.
+type requestBody struct {
+	io.ReadCloser
+	in, out http.Header // trailers: as received, as sent
+
+	mu      sync.Mutex
+	failed  bool
+	timer   *time.Timer // nil: not running, or no longer wanted
+	timeout time.Duration
+}
+
+func (b *requestBody) Read(p []byte) (int, error) {
+	b.clock((*time.Timer).Stop)
+	n, err := b.ReadCloser.Read(p)
+	b.clock(func(t *time.Timer) bool { return t.Reset(b.timeout) })
+	if err == io.EOF {
+		// Now, and not earlier, net/http has read the trailers.
+		for name := range b.out {
+			b.out[name] = b.in[name]
+		}
+	} else if err != nil {
+		b.mu.Lock()
+		b.failed = true
+		b.mu.Unlock()
+	}
+	return n, err
+}
+
+func (b *requestBody) clock(do func(*time.Timer) bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.timer != nil {
+		do(b.timer)
+	}
+}
+
+// start runs the clock; expired is called when it runs out.
+func (b *requestBody) start(timeout time.Duration, expired func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.timeout = timeout
+	b.timer = time.AfterFunc(timeout, expired)
+}
+
+// stop ends the clock: the response headers are there.
+func (b *requestBody) stop() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.timer.Stop()
+	b.timer = nil
+}
+
+// broken reports whether the client did not send the body that it announced.
+func (b *requestBody) broken() bool {
+	if b == nil {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.failed
+}
+
+// Limits on bodies that no upstream reads. Without them a stranger holds a
+// connection for ever with a body that never comes.
+const (
+	ownBodyTime = 30 * time.Second // of a request for Gatehouse itself
+	drainTime   = 5 * time.Second  // what is left when the answer is there
+)
+
+// limitBody bounds the wait for what is left of the request's body.
+func (x *exchange) limitBody(r *http.Request, d time.Duration) {
+	if r.ContentLength == 0 || x.status == http.StatusSwitchingProtocols {
+		return
+	}
+	// An error means that the connection is gone, or that a test has none.
+	_ = http.NewResponseController(x.ResponseWriter).SetReadDeadline(time.Now().Add(d))
+}

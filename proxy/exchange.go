@@ -1,0 +1,157 @@
+package proxy
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"gatehouse/auth"
+	"gatehouse/internal/clientip"
+	"gatehouse/internal/web"
+)
+
+// exchange is one request and its answer: what was found out on the way, and
+// the ResponseWriter that sees the status.
+type exchange struct {
+	http.ResponseWriter
+	gateway *Gateway
+	id      string
+	peer    clientip.Peer
+	start   time.Time
+	target  target
+	route   *route
+
+	forwarded target   // what the upstream is asked for: without a stripped prefix
+	url       *url.URL // of the same
+
+	person *auth.Person // nil: nobody, or not asked
+	body   *requestBody // nil: none
+	reason string       // why it was refused: a stable code
+	err    error        // what was malformed; nil: the reason says it all
+
+	status int
+	bytes  int64
+
+	// Of guarded exchanges; see open.go.
+	mu      sync.Mutex
+	request *http.Request // nil once the exchange is over
+	cancel  context.CancelCauseFunc
+	checked time.Time // last found in order
+}
+
+type exchangeKey struct{}
+
+func exchangeOf(r *http.Request) *exchange {
+	x, _ := r.Context().Value(exchangeKey{}).(*exchange)
+	return x
+}
+
+// introduce tells handlers of our own, and pages, what they ask the context
+// for. A proxied request is spared the cost.
+func (x *exchange) introduce(r *http.Request) *http.Request {
+	return r.WithContext(web.WithRequestID(clientip.With(r.Context(), x.peer), x.id))
+}
+
+// WriteHeader notes the status. Informational answers pass on the way through
+// httputil.ReverseProxy without its ModifyResponse, so they are cleaned here;
+// after them it has cleared all headers, ours too.
+func (x *exchange) WriteHeader(status int) {
+	if status == http.StatusContinue {
+		// The server says it by itself when the upstream begins to take the body:
+		// the upstream's own would be a second one, or one that nobody asked for.
+		return
+	}
+	if id := x.Header()["X-Request-Id"]; len(id) != 1 || id[0] != x.id {
+		x.Header()["X-Request-Id"] = []string{x.id}
+	}
+	if status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
+		x.gateway.cookies.refuse(x.Header())
+		x.ResponseWriter.WriteHeader(status)
+		return
+	}
+	if x.status == 0 {
+		x.status = status
+	}
+	x.ResponseWriter.WriteHeader(status)
+}
+
+func (x *exchange) Write(p []byte) (int, error) {
+	if x.status == 0 {
+		x.status = http.StatusOK
+	}
+	n, err := x.ResponseWriter.Write(p)
+	x.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach Flush and Hijack.
+func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
+
+// Flush is http.Flusher.
+func (x *exchange) Flush() { _ = http.NewResponseController(x.ResponseWriter).Flush() }
+
+// log writes the access log's line. The path is the one that was sent, without
+// the query, which may hold codes and tokens.
+func (x *exchange) log(r *http.Request, log *slog.Logger, now time.Time) {
+	if !log.Enabled(r.Context(), slog.LevelInfo) {
+		return
+	}
+	attrs := make([]slog.Attr, 0, 12)
+	attrs = append(attrs,
+		slog.String("request_id", x.id),
+		slog.String("client", x.peer.String()),
+		slog.String("method", r.Method),
+		slog.String("host", r.Host),
+		slog.String("path", x.target.path),
+		slog.Int("status", x.status),
+		slog.Int64("bytes", x.bytes),
+		slog.Duration("duration", now.Sub(x.start)),
+	)
+	if x.route != nil {
+		attrs = append(attrs, slog.String("route", x.route.name))
+	}
+	if x.person != nil {
+		attrs = append(attrs, slog.String("user", shown(x.person.User)))
+	}
+	if x.reason != "" {
+		attrs = append(attrs, slog.String("reason", x.reason))
+	}
+	if x.err != nil {
+		attrs = append(attrs, slog.Any("error", x.err))
+	}
+	log.LogAttrs(r.Context(), slog.LevelInfo, "request", attrs...)
+}
+
+// shown is a user as logs show it: what an identity provider sends may be as
+// long as a header.
+func shown(user string) string { return user[:min(len(user), 256)] }
+
+// requestID returns the id of a trusted proxy's request if it is well formed,
+// or a new one: a client's own id could forge or poison log lines.
+func requestID(r *http.Request, trusted bool) string {
+	if trusted {
+		if ids := r.Header["X-Request-Id"]; len(ids) == 1 && wellFormedID(ids[0]) {
+			return ids[0]
+		}
+	}
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+func wellFormedID(s string) bool {
+	if len(s) < 8 || len(s) > 64 {
+		return false
+	}
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; !alphanumeric(c) && c != '-' && c != '_' && c != '.' {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,159 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"gatehouse/auth"
+	"gatehouse/internal/clientip"
+	"gatehouse/internal/config"
+	"gatehouse/internal/web"
+)
+
+// ForwardAuth returns the handler of PREFIX/auth: the verdict about a request
+// that another proxy forwards itself. It answers 202 with every identity
+// header, 401, 403, or 503 when the store is down, and nothing else: the
+// asking proxy could take a redirect or an error page for the application's.
+//
+// The verdict is on the session alone, or on the route of the original
+// request where headers describe it; see originalRequest. The parameters
+// allowed_groups, allowed_emails and allowed_email_domains narrow it.
+func (g *Gateway) ForwardAuth() http.Handler { return http.HandlerFunc(g.forwardAuth) }
+
+func (g *Gateway) forwardAuth(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	p, err := g.verdict(r)
+	if err != nil {
+		if x := exchangeOf(r); x != nil {
+			x.reason = web.Code(err)
+		}
+		switch {
+		case errors.Is(err, auth.ErrUnauthenticated):
+			w.WriteHeader(http.StatusUnauthorized)
+		case errors.Is(err, auth.ErrForbidden):
+			w.WriteHeader(http.StatusForbidden)
+		default: // the store, or what nobody foresaw: try again, and no entry
+			h.Set("Retry-After", "5")
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		return
+	}
+	for _, f := range g.Identity.of(p).verdict {
+		h[f.name] = f.values
+	}
+	w.WriteHeader(http.StatusAccepted)
+}
+
+// verdict returns who the request comes from, nil for anybody on a public
+// route. Without a session the error is auth.ErrUnauthenticated, whatever else
+// may be wrong: a sign-in is the first thing to try.
+func (g *Gateway) verdict(r *http.Request) (*auth.Person, error) {
+	rt, refusal := g.originalRoute(r)
+	allowed, err := parseAllowed(r.URL.RawQuery)
+	if err != nil {
+		refusal = err
+	}
+	if refusal == nil && rt != nil && rt.public && allowed == nil {
+		return nil, nil
+	}
+	_, p, err := g.Sessions.Authenticate(r)
+	switch {
+	case err != nil:
+		return nil, err
+	case p == nil:
+		return nil, auth.ErrUnauthenticated
+	}
+	if x := exchangeOf(r); x != nil {
+		x.person = p
+	}
+	switch {
+	case refusal != nil:
+		g.log().LogAttrs(r.Context(), slog.LevelWarn, "forward-auth refused",
+			slog.String("request_id", web.RequestID(r.Context())), slog.String("reason", web.Code(auth.ErrForbidden)), slog.Any("error", refusal))
+		return nil, auth.ErrForbidden
+	case rt != nil && !rt.access.admits(p), allowed != nil && !allowed.admits(p):
+		return nil, auth.ErrForbidden
+	}
+	return p, nil
+}
+
+// originalRoute returns the route of the original request, nil when the
+// request says nothing about one. The error is why the verdict cannot be
+// positive.
+func (g *Gateway) originalRoute(r *http.Request) (*route, error) {
+	if !describesOriginal(r.Header) {
+		return nil, nil
+	}
+	if !clientip.From(r.Context()).Trusted {
+		// Ignoring the headers would grant, on the session alone, what a
+		// narrower route refuses; believing them, whatever a client says.
+		if slices.ContainsFunc(g.table.routes, func(rt *route) bool { return rt.narrow }) {
+			return nil, errors.New("the asking proxy is not in trusted_proxies, so its description of the request is not believed")
+		}
+		return nil, nil
+	}
+	o, err := originalRequest(r.Header)
+	if err != nil {
+		return nil, err
+	}
+	rt, err := g.table.route(o)
+	switch {
+	case err != nil:
+		return nil, err
+	case rt == nil:
+		return nil, errors.New("no route for the original request")
+	case rt.own:
+		return nil, errors.New("the original request is for Gatehouse itself")
+	}
+	return rt, nil
+}
+
+// allowedParameters narrow a verdict; each that is present must hold.
+var allowedParameters = []string{"allowed_groups", "allowed_emails", "allowed_email_domains"}
+
+// parseAllowed compiles the allowed_* parameters; nil when there is none. One
+// that is present and names nobody admits nobody, and one that is misspelt is
+// an error: neither may open what it was meant to narrow.
+func parseAllowed(query string) (matcher, error) {
+	if query == "" {
+		return nil, nil
+	}
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return nil, errors.New("the query cannot be read")
+	}
+	for name := range values {
+		if strings.HasPrefix(strings.ToLower(name), "allowed") && !slices.Contains(allowedParameters, name) {
+			return nil, fmt.Errorf("unknown parameter %.40q", name)
+		}
+	}
+	entries := func(name string) []string {
+		if !values.Has(name) {
+			return nil
+		}
+		all := []string{}
+		for _, list := range values[name] {
+			for entry := range strings.SplitSeq(list, ",") {
+				if entry = strings.TrimSpace(entry); entry != "" {
+					all = append(all, entry)
+				}
+			}
+		}
+		return all
+	}
+	a := config.Access{
+		Groups:       entries("allowed_groups"),
+		Emails:       entries("allowed_emails"),
+		EmailDomains: entries("allowed_email_domains"),
+	}
+	if !narrower(a) {
+		return nil, nil
+	}
+	return compileAccess(a), nil
+}

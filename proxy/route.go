@@ -1,0 +1,131 @@
+package proxy
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httputil"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"gatehouse/internal/config"
+)
+
+// route is a compiled rule: which requests it is for, who may pass, where
+// they go. A route of Gatehouse's own (prefix, /ping, ...) has no upstream.
+type route struct {
+	name    string // host and path, for logs
+	host    string
+	path    string // as spelled() compares it, without the slash of a subtree
+	subtree bool
+	methods []string // empty: any
+	rule    int      // routes of the same rule may be confused without harm
+	own     bool
+
+	public       bool
+	narrow       bool // admits fewer people than "authenticated"
+	access       matcher
+	strip        bool
+	address      upstream
+	upstreamHost string // Host for the upstream; empty: the client's
+	timeout      time.Duration
+
+	proxy   *httputil.ReverseProxy // nil for static and file
+	handler http.Handler           // nil for a proxied upstream
+}
+
+// compileRoute compiles what does not depend on other routes.
+func compileRoute(c config.Route) (*route, error) {
+	fail := func(format string, args ...any) (*route, error) {
+		return nil, fmt.Errorf("route %s%s (line %d): %s", c.Host, c.Path, c.Line, fmt.Sprintf(format, args...))
+	}
+	t, err := parseTarget(strings.NewReplacer(" ", "%20").Replace(c.Path))
+	if err != nil || t.hasQuery {
+		return fail("path is not a path")
+	}
+	rt := &route{
+		name:    c.Host + c.Path,
+		host:    strings.TrimSuffix(strings.ToLower(c.Host), "."),
+		path:    spelled(t.path),
+		methods: c.Methods,
+		public:  c.Access.Public,
+		narrow:  narrower(c.Access),
+		access:  compileAccess(c.Access),
+		strip:   c.StripPrefix,
+		timeout: c.Timeout,
+	}
+	// A path with a second reading could match no request at all: each would
+	// be ambiguous.
+	err = readings(rt.path, func(reading string) error {
+		if spelled(reading) != rt.path {
+			return fmt.Errorf("an upstream may read it as %q", reading)
+		}
+		return nil
+	})
+	if err != nil {
+		return fail("path is not in its plain form: %v", err)
+	}
+	rt.path, rt.subtree = strings.CutSuffix(rt.path, "/")
+	if rt.strip && !rt.subtree {
+		return fail("strip_prefix needs a path that ends in a slash")
+	}
+	if rt.address, err = parseUpstream(c.Upstream); err != nil {
+		return fail("upstream: %v", err)
+	}
+	if c.HostHeader == config.HostUpstream {
+		rt.upstreamHost = rt.address.host
+	}
+	return rt, nil
+}
+
+// ownRoute is a route of Gatehouse itself.
+func ownRoute(path string) *route {
+	rt := &route{name: path, own: true, rule: -1}
+	rt.path, rt.subtree = strings.CutSuffix(path, "/")
+	return rt
+}
+
+// allows reports whether the route is for the method.
+func (rt *route) allows(method string) bool {
+	return len(rt.methods) == 0 || slices.Contains(rt.methods, method)
+}
+
+// alike groups routes into rules. Two routes are one rule when it does not
+// matter which of them a request falls under: the same people, the same
+// upstream, the same treatment.
+func alike(routes []config.Route, compiled []*route) {
+	for i := range compiled {
+		compiled[i].rule = i + 1
+		for j := range i {
+			a, b := routes[i], routes[j]
+			if !a.StripPrefix && !b.StripPrefix && a.Upstream == b.Upstream && a.HostHeader == b.HostHeader &&
+				a.Timeout == b.Timeout && reflect.DeepEqual(a.Access, b.Access) {
+				compiled[i].rule = compiled[j].rule
+				break
+			}
+		}
+	}
+}
+
+// stripPrefix returns the path below a route whose prefix is stripped. An
+// upstream could take a rest that begins with two slashes, in any spelling,
+// for another host, or send the browser there: malformed.
+func (rt *route) stripPrefix(path string) (string, error) {
+	n := len(rt.path)
+	i := 0
+	for ; n > 0 && i < len(path); n-- {
+		if c, ok := unescape(path[i:]); ok && spelled(path[i:i+3]) == string(c) {
+			i += 2
+		}
+		i++
+	}
+	rest := path[i:]
+	if rest == "" {
+		return "/", nil
+	}
+	if err := singleSlash(rest); err != nil {
+		return "", err
+	}
+	return rest, nil
+}

@@ -1,0 +1,47 @@
+package proxy
+
+import (
+	"net/http"
+	"net/url"
+
+	"gatehouse/internal/web"
+)
+
+// unauthenticated sends a person to the sign-in page and tells a program
+// where it is.
+func (g *Gateway) unauthenticated(x *exchange, r *http.Request) {
+	base := g.public.Scheme + "://" + g.public.Host
+	if !g.navigation(x, r) {
+		g.Pages.Unauthenticated(x, r, base+g.prefix+"/sign_in")
+		return
+	}
+	host := r.Host
+	if x.peer.Trusted {
+		if v, ok := single(r.Header, "X-Forwarded-Host"); ok && validHost(v) {
+			host = v
+		}
+	}
+	at := g.prefix + "/sign_in"
+	here, _ := normalHost(host)
+	public, _ := normalHost(g.public.Host)
+	if here != public {
+		at = base + at // sign-ins run on public_url
+	}
+	at += "?rd=" + url.QueryEscape(g.Site.Choose(r, "", x.peer.Trusted))
+	x.Header().Set("Location", at)
+	x.WriteHeader(http.StatusFound)
+}
+
+// navigation reports whether a person is looking at the window that asked.
+// Everything else cannot follow a redirect to a page in any useful way.
+func (g *Gateway) navigation(x *exchange, r *http.Request) bool {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead || !web.WantsPage(r) {
+		return false
+	}
+	api := false
+	g.api.find(spelled(x.target.path), func(found []*route) bool {
+		api = api || len(found) > 0
+		return api
+	})
+	return !api
+}

@@ -1,0 +1,71 @@
+// Command gatehouse is a reverse-proxy authentication gateway: it lets people
+// sign in through external identity providers or with a local account, and
+// tells the applications behind it, by headers, who they are.
+//
+// This package holds the command line and the wiring. Each command is a
+// function of its arguments and streams that returns an exit code: 0 ok, 1
+// refused or failed, 2 usage. app.go is the only place that knows every
+// package.
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+)
+
+// version is set at build time: -ldflags "-X main.version=1.2.3".
+var version = "dev"
+
+const usage = `Gatehouse stands in front of web applications and tells them who is there.
+
+usage: gatehouse COMMAND [flags]
+
+  serve     run the gateway                      [--config config.yaml]
+  demo      everything embedded, to look at      [--listen 127.0.0.1:4180]
+  check     find every problem of a config file  [--config F] [--strict] [--json]
+  explain   what an answer of an identity provider would do
+                                                 --connection ID --claims F [--config F] [--json]
+  user      add|list|show|set|disable|enable|delete|set-password|reset-mfa|unlink
+  session   list|end
+  health    ask the running server               [--config F]
+  version   print the version
+
+gatehouse COMMAND --help tells more.
+`
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	if len(args) == 0 {
+		fmt.Fprint(stderr, usage)
+		return exitUsage
+	}
+	command, args := args[0], args[1:]
+	switch command {
+	case "serve":
+		return runServe(args, stdout, stderr)
+	case "demo":
+		return runDemo(args, stdout, stderr)
+	case "check":
+		return runCheck(args, stdout, stderr)
+	case "explain":
+		return runExplain(args, stdin, stdout, stderr)
+	case "user":
+		return runUser(args, stdin, stdout, stderr)
+	case "session":
+		return runSession(args, stdout, stderr)
+	case "health":
+		return runHealth(args, stdout, stderr)
+	case "version", "--version":
+		fmt.Fprintf(stdout, "gatehouse %s\n", version)
+		return exitOK
+	case "help", "--help", "-h":
+		fmt.Fprint(stdout, usage)
+		return exitOK
+	}
+	fmt.Fprintf(stderr, "gatehouse: no command %q; gatehouse help lists them\n", command)
+	return exitUsage
+}

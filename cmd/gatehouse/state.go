@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+
+	"gatehouse/auth/local"
+	"gatehouse/auth/mfa"
+	"gatehouse/auth/session"
+	"gatehouse/internal/config"
+	"gatehouse/internal/cookie"
+	"gatehouse/internal/seal"
+	"gatehouse/internal/store"
+	"gatehouse/internal/throttle"
+	"gatehouse/provision"
+	"gatehouse/proxy"
+)
+
+// state is everything that rests in the store, opened with the keys that it
+// needs. A server and a command that runs beside it open the same state.
+type state struct {
+	cfg *config.Config
+	log *slog.Logger
+
+	store   store.Store
+	bus     store.Bus
+	keyring *seal.Keyring
+	index   *seal.IndexKey
+	// rotating: there are older keys beside the first.
+	rotating bool
+	// generated are the keys in use that the store keeps; none where the
+	// configuration has its own.
+	generated []string
+
+	directory *provision.Directory
+	resolver  *provision.Resolver
+	passwords *local.Passwords
+	totp      *mfa.TOTP
+	sessions  *session.Sessions
+	cookies   cookie.Policy
+}
+
+// openState opens the store and its keys, generating those that do not exist.
+// Errors: bolt.ErrLocked, store.ErrDown, and keys that do not fit the store.
+func openState(ctx context.Context, cfg *config.Config, log *slog.Logger) (*state, error) {
+	s := &state{cfg: cfg, log: log}
+	var err error
+	if s.store, s.bus, err = openStore(cfg.Store); err != nil {
+		return nil, err
+	}
+	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(err, s.store.Close())
+	}
+	return s, nil
+}
+
+func (s *state) open(ctx context.Context) error {
+	if err := s.openKeys(ctx); err != nil {
+		return err
+	}
+	attempts := &throttle.Throttle{Store: s.store, Index: s.index}
+	s.directory = &provision.Directory{
+		Store: s.store, Bus: s.bus, Index: s.index, Credentials: credentials{s},
+		Fits:     proxy.Fits,
+		CacheTTL: s.cfg.Session.CacheTTL, Log: s.log,
+	}
+	s.resolver = provision.NewResolver(s.cfg, s.directory)
+	s.passwords = &local.Passwords{
+		Store: s.store, Accounts: s.directory, Throttle: attempts,
+		Hasher:    local.NewHasher(local.DefaultParams(), 0),
+		MinLength: s.cfg.Local.Password.MinLength, Log: s.log,
+	}
+	s.totp = &mfa.TOTP{Store: s.store, Keyring: s.keyring, Throttle: attempts, Issuer: s.cfg.MFA.TOTP.Issuer, Log: s.log}
+
+	public, err := url.Parse(s.cfg.Server.PublicURL)
+	if err != nil {
+		return fmt.Errorf("read public_url: %w", err)
+	}
+	s.cookies = cookie.Policy{
+		Name:     s.cfg.Session.CookieName,
+		Domain:   s.cfg.Session.CookieDomain,
+		Secure:   public.Scheme == "https",
+		SameSite: sameSite(s.cfg.Session.SameSite),
+	}
+	s.sessions, err = session.New(session.Config{
+		Store: s.store, Bus: s.bus, Index: s.index, People: s.resolver, Cookie: s.cookies,
+		Idle: s.cfg.Session.IdleTimeout, Lifetime: s.cfg.Session.Lifetime, CacheTTL: s.cfg.Session.CacheTTL,
+		Log: s.log,
+	})
+	return err
+}
+
+// reseal completes a rotation of secrets.keys: what an older key sealed is
+// sealed under the first, so that the older one can go.
+func (s *state) reseal(ctx context.Context) {
+	if !s.rotating {
+		return
+	}
+	n, err := s.totp.Reseal(ctx)
+	if err != nil {
+		s.log.WarnContext(ctx, "not every secret is sealed under the first of secrets.keys; the next start tries again: keep the older keys", "error", err)
+		return
+	}
+	s.log.InfoContext(ctx, "every secret is sealed under the first of secrets.keys; older keys can go once all replicas have started with it", "sealed_anew", n)
+}
+
+// openKeys reads the keys of the configuration, or those that the store keeps
+// when the file has none, and the index key that they seal.
+func (s *state) openKeys(ctx context.Context) error {
+	var keys []string
+	for _, k := range s.cfg.Secrets.Keys {
+		keys = append(keys, k.Reveal())
+	}
+	generated, err := seal.GeneratedKeys(ctx, s.store)
+	if len(keys) == 0 {
+		generated, err = seal.StoredKeys(ctx, s.store)
+		s.generated = generated
+	}
+	if err != nil {
+		return fmt.Errorf("read the generated keys: %w", err)
+	}
+	// An installation that is given keys of its own, as it was advised to, has
+	// sealed with generated ones before: to leave them is a rotation too.
+	keys = append(keys, generated...)
+	s.rotating = len(keys) > 1
+	if s.keyring, err = seal.NewKeyring(keys); err != nil {
+		return fmt.Errorf("read secrets.keys: %w", err)
+	}
+	if s.index, err = seal.LoadIndexKey(ctx, s.store, s.keyring); err != nil {
+		return fmt.Errorf("open the index key: %w", err)
+	}
+	return nil
+}
+
+// changed drops what is cached under a key that another replica, or this one,
+// has changed.
+func (s *state) changed(key string) {
+	s.sessions.Changed(key)
+	s.directory.Changed(key)
+}
+
+func (s *state) close() error { return s.store.Close() }
+
+// administration returns what the user and session commands work on.
+func (s *state) administration() *administration {
+	a := &administration{
+		directory: s.directory, passwords: s.passwords, totp: s.totp, sessions: s.sessions, log: s.log,
+	}
+	for _, c := range s.cfg.Connections {
+		if !c.JIT.Enabled {
+			a.passThrough = append(a.passThrough, c.ID)
+		}
+	}
+	return a
+}
+
+// credentials tells provision what an account can prove itself with.
+type credentials struct{ s *state }
+
+func (c credentials) HasPassword(ctx context.Context, account string) (bool, error) {
+	return c.s.passwords.HasPassword(ctx, account)
+}
+
+func (c credentials) HasFactor(ctx context.Context, account string) (bool, error) {
+	return c.s.totp.Enrolled(ctx, account)
+}
+
+func (c credentials) Forget(ctx context.Context, account string) error {
+	return errors.Join(c.s.passwords.Delete(ctx, account), c.s.totp.Reset(ctx, account))
+}
+
+// sameSite is the value of session.same_site, which is valid.
+func sameSite(value string) http.SameSite {
+	switch value {
+	case "strict":
+		return http.SameSiteStrictMode
+	case "none":
+		return http.SameSiteNoneMode
+	}
+	return http.SameSiteLaxMode
+}

@@ -1,0 +1,192 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"gatehouse/internal/adminsock"
+	"gatehouse/internal/config"
+)
+
+const userUsage = `usage: gatehouse user COMMAND [flags]
+
+  add NAME            add an account  [--email E] [--name N] [--group G]... [--attr K=V]... [--password-stdin]
+  list                all accounts
+  show NAME           everything about one
+  set NAME            change it       [--email E] [--name N] [--groups A,B] [--attr K=V]... [--unset K]...
+  disable NAME        refuse every sign-in and end its sessions
+  enable NAME         the opposite
+  delete NAME         for ever, with its links, password and factors
+  set-password NAME   asks on the terminal, or [--password-stdin]
+  reset-mfa NAME      forget its second factors; the next sign-in enrols anew
+  unlink NAME         cut the tie to an identity provider  --connection ID [--subject S]
+
+NAME is the username, the e-mail or the id of an account.
+--config F names the configuration (config.yaml); --json prints for programs.
+--groups replaces the groups that were assigned here, --email "" removes the e-mail.
+`
+
+// userCommand is a user command as it was typed.
+type userCommand struct {
+	verb          string
+	name          string // the account it is about
+	config        string
+	json          bool
+	passwordStdin bool
+
+	email, fullName, groups optional
+	group, attr, unset      list
+	connection              string
+	subject                 optional
+
+	attributes map[string][]string // attr, read
+}
+
+// Names of flags that not every user command has.
+const (
+	flagPassword   = "password-stdin"
+	flagConnection = "connection"
+)
+
+// userVerbs are the user commands and the flags of each beside --config and
+// --json.
+func userVerbs() map[string][]string {
+	return map[string][]string{
+		"add":          {"email", "name", "group", "attr", flagPassword},
+		"list":         {},
+		"show":         {},
+		"set":          {"email", "name", "groups", "attr", "unset"},
+		"disable":      {},
+		"enable":       {},
+		"delete":       {},
+		"set-password": {flagPassword},
+		"reset-mfa":    {},
+		"unlink":       {flagConnection, "subject"},
+	}
+}
+
+// parseUser reads the arguments after "gatehouse user". Errors: flag.ErrHelp,
+// and what is wrong with them, for people.
+func parseUser(args []string) (*userCommand, error) {
+	if len(args) == 0 {
+		return nil, errors.New("which command?")
+	}
+	c := &userCommand{verb: args[0]}
+	if slices.Contains([]string{"help", "-h", "-help", "--help"}, c.verb) {
+		return nil, flag.ErrHelp
+	}
+	names, ok := userVerbs()[c.verb]
+	if !ok {
+		return nil, fmt.Errorf("there is no command %q", c.verb)
+	}
+	flags := newFlags("user " + c.verb)
+	flags.StringVar(&c.config, "config", defaultConfig, "")
+	flags.BoolVar(&c.json, "json", false, "")
+	for _, name := range names {
+		c.define(flags, name)
+	}
+	given, err := parseAnywhere(flags, args[1:])
+	if err != nil {
+		return nil, err
+	}
+	return c, c.complete(given)
+}
+
+// define adds one flag.
+func (c *userCommand) define(flags *flag.FlagSet, name string) {
+	switch name {
+	case flagPassword:
+		flags.BoolVar(&c.passwordStdin, name, false, "")
+	case flagConnection:
+		flags.StringVar(&c.connection, name, "", "")
+	default:
+		flags.Var(map[string]flag.Value{
+			"email": &c.email, "name": &c.fullName, "groups": &c.groups, "subject": &c.subject,
+			"group": &c.group, "attr": &c.attr, "unset": &c.unset,
+		}[name], name, "")
+	}
+}
+
+// complete judges what the flags alone do not tell.
+func (c *userCommand) complete(names []string) (err error) {
+	switch {
+	case c.verb == "list" && len(names) > 0:
+		return fmt.Errorf("list takes no name, and %q is one", names[0])
+	case c.verb == "list":
+		return nil
+	case len(names) == 0 || names[0] == "":
+		return fmt.Errorf("%s needs the name of an account", c.verb)
+	case len(names) > 1:
+		return fmt.Errorf("%s takes one name, and %q is another", c.verb, names[1])
+	}
+	c.name = names[0]
+	if c.attributes, err = attributes(c.attr); err != nil {
+		return err
+	}
+	for _, name := range c.unset {
+		if _, both := c.attributes[name]; both {
+			return fmt.Errorf("--attr and --unset both name %q", name)
+		}
+	}
+	switch {
+	case c.verb == "unlink" && c.connection == "":
+		return errors.New("unlink needs --connection")
+	case c.verb == "set" && !c.email.given && !c.fullName.given && !c.groups.given && len(c.attr)+len(c.unset) == 0:
+		return errors.New("set needs something to set: --email, --name, --groups, --attr or --unset")
+	}
+	return nil
+}
+
+// runUser is the command gatehouse user. It asks for what only this terminal
+// can give; everything else happens where the store is.
+func runUser(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	c, err := parseUser(args)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprint(stdout, userUsage)
+		return exitOK
+	}
+	if err != nil {
+		return usageError(stderr, "user", err, userUsage)
+	}
+	command := adminsock.Command{Args: append([]string{"user"}, args...)}
+	if c.passwordStdin {
+		password, err := passwordLine(stdin)
+		if err != nil {
+			return failed(stderr, err)
+		}
+		command.Stdin = []byte(password)
+	} else if c.verb == "set-password" {
+		password, err := askPassword(stdin, stderr)
+		if errors.Is(err, errNoTerminal) {
+			return usageError(stderr, "user", err, "")
+		}
+		if err != nil {
+			return failed(stderr, err)
+		}
+		command.Args = slices.Insert(command.Args, 2, "--"+flagPassword)
+		command.Stdin = []byte(password)
+	}
+	return administer(c.config, command, stdout, stderr)
+}
+
+func usageError(stderr io.Writer, command string, err error, usage string) int {
+	fmt.Fprintf(stderr, "gatehouse %s: %s\n%s", command, printable(err.Error()), usage)
+	return exitUsage
+}
+
+// failed says why a command was refused or failed. The problems of a
+// configuration are printed as they are, each with its place.
+func failed(stderr io.Writer, err error) int {
+	if problems, ok := errors.AsType[config.Problems](err); ok {
+		fmt.Fprintln(stderr, problems)
+		return exitFailed
+	}
+	for line := range strings.SplitSeq(strings.TrimSpace(err.Error()), "\n") {
+		fmt.Fprintf(stderr, "gatehouse: %s\n", printable(line))
+	}
+	return exitFailed
+}

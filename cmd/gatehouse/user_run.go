@@ -1,0 +1,178 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"gatehouse/auth"
+	"gatehouse/auth/local"
+	"gatehouse/auth/mfa"
+	"gatehouse/auth/session"
+	"gatehouse/internal/store"
+	"gatehouse/internal/store/redis"
+	"gatehouse/provision"
+)
+
+// administration is what the user and session commands work on. The running
+// server makes one of its own parts, so that what it cached is forgotten at
+// once; a command without a server opens the store itself.
+type administration struct {
+	directory *provision.Directory
+	passwords *local.Passwords
+	totp      *mfa.TOTP
+	sessions  *session.Sessions
+	// passThrough are the connections whose people have no account.
+	passThrough []string
+	log         *slog.Logger
+}
+
+// user executes the arguments after "gatehouse user".
+func (a *administration) user(ctx context.Context, args []string, stdin []byte, stdout, stderr io.Writer) int {
+	c, err := parseUser(args)
+	if err != nil {
+		return usageError(stderr, "user", err, "")
+	}
+	password := ""
+	if c.passwordStdin {
+		if password, err = passwordLine(bytes.NewReader(stdin)); err != nil {
+			return failed(stderr, err)
+		}
+	}
+	if err := a.execute(ctx, c, password, stdout, stderr); err != nil {
+		return failed(stderr, forPeople(err))
+	}
+	return exitOK
+}
+
+func (a *administration) execute(ctx context.Context, c *userCommand, password string, stdout, stderr io.Writer) error {
+	switch c.verb {
+	case "list":
+		return a.list(ctx, c, stdout)
+	case "add":
+		return a.add(ctx, c, password, stdout, stderr)
+	}
+	account, err := a.find(ctx, c.name)
+	if err != nil {
+		return err
+	}
+	switch c.verb {
+	case "show":
+		return a.show(ctx, c, account, stdout)
+	case "set":
+		err = a.set(ctx, c, account.ID)
+	case "disable":
+		err = a.disable(ctx, account.ID, stderr)
+	case "enable":
+		_, err = a.directory.Enable(ctx, account.ID)
+	case "delete":
+		err = a.delete(ctx, account.ID)
+	case "set-password":
+		err = a.setPassword(ctx, account.ID, password, stderr)
+	case "reset-mfa":
+		err = a.resetMFA(ctx, account.ID, stderr)
+	case "unlink":
+		err = a.unlink(ctx, c, account.ID)
+	}
+	if err != nil {
+		return err
+	}
+	return a.done(ctx, c, account, stdout, stderr)
+}
+
+// done says what was done: to the log, to people, and with --json to programs.
+func (a *administration) done(ctx context.Context, c *userCommand, account provision.View, stdout, stderr io.Writer) error {
+	a.log.InfoContext(ctx, "account changed by an administrator", "change", c.verb, "account", account.ID)
+	past := map[string]string{
+		"add": "Added", "set": "Changed", "disable": "Disabled", "enable": "Enabled", "delete": "Deleted",
+		"set-password": "Changed the password of", "reset-mfa": "Reset the second factors of", "unlink": "Unlinked",
+	}[c.verb]
+	fmt.Fprintf(stderr, "%s %s.\n", past, printable(account.Username))
+	if c.verb == "disable" {
+		a.warnOfPassThrough(stderr)
+	}
+	if !c.json || c.verb == "delete" {
+		return nil
+	}
+	now, err := a.directory.Show(ctx, account.ID)
+	if err != nil {
+		return err
+	}
+	return a.show(ctx, c, now, stdout)
+}
+
+// find returns the account with that username, verified e-mail or id.
+func (a *administration) find(ctx context.Context, name string) (provision.View, error) {
+	account, err := a.directory.Show(ctx, name)
+	if errors.Is(err, auth.ErrNotFound) {
+		return account, fmt.Errorf("there is no account %q", name)
+	}
+	return account, err
+}
+
+func (a *administration) list(ctx context.Context, c *userCommand, stdout io.Writer) error {
+	accounts, err := a.directory.List(ctx)
+	if err != nil {
+		return err
+	}
+	views, err := a.views(ctx, accounts)
+	if err != nil {
+		return err
+	}
+	if c.json {
+		return writeJSON(stdout, views)
+	}
+	return writeAccounts(stdout, views)
+}
+
+func (a *administration) show(ctx context.Context, c *userCommand, account provision.View, stdout io.Writer) error {
+	view, err := a.view(ctx, account)
+	if err != nil {
+		return err
+	}
+	if c.json {
+		return writeJSON(stdout, view)
+	}
+	return writeAccount(stdout, view)
+}
+
+// forPeople makes a sentence of an error. A chain of operations is for logs.
+func forPeople(err error) error {
+	if refused, ok := errors.AsType[*provision.RefusedError](err); ok {
+		return refused
+	}
+	if unsuitable, ok := errors.AsType[*local.Unsuitable](err); ok {
+		return unsuitable
+	}
+	if _, ok := errors.AsType[*auth.Throttled](err); ok {
+		return errors.New("too much is going on at this account; try again")
+	}
+	if errors.Is(err, redis.ErrCredentials) {
+		return fmt.Errorf("redis refuses the username or the password; correct store.redis.username and password (%v)", reason(err))
+	}
+	if errors.Is(err, store.ErrDown) {
+		return fmt.Errorf("the store does not answer (%v); see that it runs and that the configuration names it, then try again", reason(err))
+	}
+	if errors.Is(err, auth.ErrStoreDown) {
+		return fmt.Errorf("the store cannot be used: %v", reason(err))
+	}
+	return err
+}
+
+// reason is what a store said itself, without who asked it for what.
+func reason(err error) error {
+	said := err
+	for err != nil {
+		if several, ok := err.(interface{ Unwrap() []error }); ok {
+			all := several.Unwrap()
+			err = all[len(all)-1] // after the sentinel, the cause
+			said = err
+			continue
+		}
+		err = errors.Unwrap(err)
+	}
+	return said
+}

@@ -1,0 +1,131 @@
+package servers
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// BuildGateway builds the binary under test, with the race detector, into dir
+// and returns its path. Root is the project's directory.
+func BuildGateway(root, dir string) (string, error) {
+	bin := filepath.Join(dir, "gatehouse")
+	cmd := exec.Command("go", "build", "-race", "-o", bin, "./cmd/gatehouse")
+	cmd.Dir = root
+	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	return bin, cmd.Run()
+}
+
+// raceDetector makes a race end the program. By default the detector also
+// waits a second at each exit, which is most of what a command takes.
+const raceDetector = "GORACE=halt_on_error=1 atexit_sleep_ms=0"
+
+// Gateway is a running gatehouse serve.
+type Gateway struct {
+	*Process
+	Bin    string
+	Dir    string // holds config.yaml and everything that its relative paths name
+	Config string // path of config.yaml
+	Addr   string
+	URL    string
+	Trust  *tls.Config // after ServeTLS: how a client trusts it
+	Env    []string    // more environment, NAME=value
+}
+
+// NewGateway writes a config.yaml and starts nothing. In the text, {{addr}}
+// stands for a free address to listen on and {{admin}} for another.
+func NewGateway(t testing.TB, bin, text string) *Gateway {
+	t.Helper()
+	g := &Gateway{Bin: bin, Dir: t.TempDir(), Addr: FreeAddr(t)}
+	// A folder of tests is open to others to read; the gateway wants its own closed.
+	if err := os.Chmod(g.Dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	g.URL = "http://" + g.Addr
+	g.Config = filepath.Join(g.Dir, "config.yaml")
+	g.WriteConfig(t, text)
+	return g
+}
+
+// ServeTLS gives the gateway, before it starts, an https URL and a certificate
+// of an authority of its own: cert.pem and key.pem, beside config.yaml, are for
+// server.tls.
+func (g *Gateway) ServeTLS(t testing.TB) {
+	t.Helper()
+	ca, _, _ := certificate(t, g.Dir)
+	g.URL = "https://" + g.Addr
+	g.Trust = trust(t, ca)
+}
+
+// WriteConfig replaces config.yaml.
+func (g *Gateway) WriteConfig(t testing.TB, text string) {
+	t.Helper()
+	text = strings.NewReplacer("{{addr}}", g.Addr, "{{admin}}", FreeAddr(t)).Replace(text)
+	if err := os.WriteFile(g.Config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// StartGateway writes a config.yaml, starts the gateway with it and waits
+// until it answers.
+func StartGateway(t testing.TB, bin, text string) *Gateway {
+	t.Helper()
+	g := NewGateway(t, bin, text)
+	g.Start(t)
+	return g
+}
+
+// Start starts the gateway and waits until it answers.
+func (g *Gateway) Start(t testing.TB) {
+	t.Helper()
+	cmd := exec.Command(g.Bin, "serve", "--config", g.Config)
+	cmd.Env = append(append(os.Environ(), raceDetector), g.Env...)
+	g.Process = StartProcess(t, cmd)
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: g.Trust, DisableKeepAlives: true}}
+	WaitFor(t, "the gateway to answer", func(ctx context.Context) bool {
+		select {
+		case <-g.Done():
+			t.Fatalf("the gateway ended:\n%s", g.Output())
+		default:
+		}
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, g.URL+"/ping", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			return false
+		}
+		resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	})
+}
+
+// Result is how a command ended.
+type Result struct {
+	Code           int
+	Stdout, Stderr string
+}
+
+// Run runs a command of the binary in the gateway's folder, with its config.
+func (g *Gateway) Run(t testing.TB, stdin string, args ...string) Result {
+	t.Helper()
+	cmd := exec.Command(g.Bin, args...)
+	cmd.Dir = g.Dir
+	cmd.Env = append(os.Environ(), raceDetector)
+	cmd.Stdin = io.Reader(strings.NewReader(stdin))
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	if _, ended := err.(*exec.ExitError); err != nil && !ended {
+		t.Fatalf("run gatehouse %s: %v", strings.Join(args, " "), err)
+	}
+	return Result{Code: cmd.ProcessState.ExitCode(), Stdout: stdout.String(), Stderr: stderr.String()}
+}

@@ -35,12 +35,14 @@ const (
 	DeniedEmailDomain   Reason = "email_domain"         // email_domains: not one of them, or not verified
 	DeniedRequirement   Reason = "requirement"          // require.groups or require.claims
 	DeniedLink          Reason = "link_denied"          // an account has this e-mail and link_existing is deny
-	DeniedConfirm       Reason = "link_confirmation"    // the account must be confirmed before it is linked
 	DeniedUnconfirmable Reason = "link_unconfirmable"   // it should be confirmed and has nothing to confirm with
 	DeniedAmbiguous     Reason = "ambiguous"            // more than one account matches
 	DeniedNoAccount     Reason = "no_account"           // jit.create is false and no account matches
 	DeniedFactor        Reason = "factor_impossible"    // mfa.enforce: all and no account to hold a factor
 	DeniedTooLarge      Reason = "identity_too_large"   // user or e-mail does not fit a header
+	DeniedProof         Reason = "not_a_proof"          // the identity does not prove the account that was to be confirmed
+	DeniedQuarantine    Reason = "quarantined"          // the e-mail belonged to an account that was deleted lately
+	DeniedGroups        Reason = "groups_withheld"      // the provider says that there are groups and does not send them
 	DeniedConnection    Reason = "connection_not_known" // the identity's connection is not configured
 )
 
@@ -49,6 +51,7 @@ type Denied struct {
 	Reason     Reason
 	Connection string
 	Detail     string // for the log; never shown to the person
+	Decision   string // id of the decision; empty: it was made where none is kept
 }
 
 func (d *Denied) Error() string {

@@ -32,6 +32,7 @@ type Identity struct {
 	EmailVerified bool                `json:"email_verified,omitempty"` // as the source claims; provision applies trust_email
 	Username      string              `json:"username,omitempty"`
 	Groups        []string            `json:"groups"`
+	Withheld      bool                `json:"-"`                    // there are groups, and the source keeps them elsewhere (Entra's overage): Groups says nothing
 	Attributes    map[string][]string `json:"attributes,omitempty"` // AttributeName and the free ones
 
 	AMR      []string  `json:"amr,omitempty"`

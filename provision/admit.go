@@ -24,7 +24,7 @@ func (id admitted) silent() bool {
 // admit applies what holds for a connection with JIT on and off alike. It is
 // pure. The answer is the identity as it counts from here on: e-mail
 // normalized, EmailVerified decided, groups filtered. Errors: *auth.Denied.
-func admit(conn *config.Connection, identity auth.Identity) (admitted, error) {
+func admit(conn *connection, identity auth.Identity) (admitted, error) {
 	id := admitted{Identity: identity}
 	given := identity.Email
 	if email, err := NormalizeEmail(given); err == nil {
@@ -80,7 +80,7 @@ func sameMail(username, email string) bool {
 
 // require judges the gate of the connection on what the provider sent, before
 // groups_allowed: that says which groups applications see, not who comes in.
-func require(conn *config.Connection, id admitted) error {
+func require(conn *connection, id admitted) error {
 	if wanted := conn.Require.Groups; len(wanted) > 0 {
 		if !slices.ContainsFunc(id.Groups, func(g string) bool { return slices.Contains(wanted, g) }) {
 			return denied(conn, auth.DeniedRequirement, "none of require.groups")
@@ -99,15 +99,15 @@ func require(conn *config.Connection, id admitted) error {
 	return nil
 }
 
-func isEmailPath(conn *config.Connection, path string) bool {
+func isEmailPath(conn *connection, path string) bool {
 	return path == "email" || slices.ContainsFunc(conn.Attributes, func(a config.Attribute) bool {
-		return a.Name == config.AttrEmail && a.Path == path
+		return a.Name == config.AttrEmail && slices.Contains(a.From, path)
 	})
 }
 
 // allowedGroups keeps what groups_allowed names, each once. That the source
 // sent no groups (nil) stays visible.
-func allowedGroups(conn *config.Connection, groups []string) []string {
+func allowedGroups(conn *connection, groups []string) []string {
 	if groups == nil {
 		return nil
 	}
@@ -124,10 +124,10 @@ func allowedGroups(conn *config.Connection, groups []string) []string {
 }
 
 // allows reports whether the connection may supply a group today.
-func allows(conn *config.Connection, group string) bool {
+func allows(conn *connection, group string) bool {
 	return conn.Groups == nil || slices.Contains(*conn.Groups, group)
 }
 
-func denied(conn *config.Connection, reason auth.Reason, detail string) *auth.Denied {
+func denied(conn *connection, reason auth.Reason, detail string) *auth.Denied {
 	return &auth.Denied{Reason: reason, Connection: conn.ID, Detail: detail}
 }

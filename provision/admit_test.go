@@ -211,7 +211,7 @@ func TestAdmit(t *testing.T) {
 				c.conn(&conn)
 			}
 			id := identity("acme", "alice", c.id)
-			got, err := admit(&conn, id)
+			got, err := admit(compiled(conn), id)
 			text := got.Email + " " + map[bool]string{true: "true", false: "false"}[got.EmailVerified] + " " + got.Username
 			var denied *auth.Denied
 			if errors.As(err, &denied) {
@@ -262,7 +262,7 @@ func TestGroupsAllowed(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			conn := jitConnection("acme")
 			conn.Groups = c.allowed
-			got := allowedGroups(&conn, c.sent)
+			got := allowedGroups(compiled(conn), c.sent)
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Error(diff)
 			}

@@ -11,13 +11,14 @@ import (
 
 // question is everything that decides which account an identity is.
 type question struct {
-	conn     *config.Connection
+	conn     *connection
 	id       admitted
 	byLink   *Account   // bears the identity's link
 	byEmail  []*Account // bear its verified e-mail
 	password bool       // the account that was found has a password
 	factor   bool       // and a second factor
-	others   bool       // and an identity linked through another connection that is open
+	others   []string   // and identities linked through these other connections, which are open
+	proved   string     // the account that the person has proved to be theirs
 	now      time.Time
 }
 
@@ -26,6 +27,8 @@ type plan struct {
 	verdict auth.Verdict
 	account *Account // as it will be; a new one has no id and perhaps no username
 	why     string
+
+	confirmation *auth.Confirmation // of auth.Confirm
 }
 
 // decide is the ladder: the link first, then the same e-mail, then a new
@@ -51,9 +54,9 @@ func decideLinked(q question) (plan, error) {
 	}
 	b := synced(a, q.conn, q.id, q.password, q.now)
 	if b.equal(a) {
-		return plan{auth.Unchanged, a, "the identity is linked to it, and nothing has changed"}, nil
+		return plan{verdict: auth.Unchanged, account: a, why: "the identity is linked to it, and nothing has changed"}, nil
 	}
-	return plan{auth.Updated, b, "the identity is linked to it"}, nil
+	return plan{verdict: auth.Updated, account: b, why: "the identity is linked to it"}, nil
 }
 
 // decideMatched judges whether the account with the same verified e-mail may
@@ -84,21 +87,28 @@ func decideMatched(q question, a *Account) (plan, error) {
 		confirm = "it is linked to another subject of this connection"
 	}
 	switch {
-	case confirm == "":
+	case confirm == "" || q.proved == a.ID:
+		why := "it has the same verified e-mail"
+		if confirm != "" {
+			why += ", and the person has proved it"
+		}
 		b := synced(a, q.conn, q.id, q.password, q.now)
 		if !has {
 			b.Links = append(b.Links, link)
 		}
-		return plan{auth.Linked, b, "it has the same verified e-mail"}, nil
-	case q.password || q.others:
-		return plan{}, denied(q.conn, auth.DeniedConfirm, fmt.Sprintf("account %s must be confirmed: %s", a.ID, confirm))
+		return plan{verdict: auth.Linked, account: b, why: why}, nil
+	case q.password || len(q.others) > 0:
+		return plan{verdict: auth.Confirm, why: confirm, confirmation: &auth.Confirmation{
+			Account: a.ID, Username: a.Username, Email: a.verifiedEmail(),
+			Password: q.password, Connections: q.others, Why: confirm,
+		}}, nil
 	default:
 		return plan{}, denied(q.conn, auth.DeniedUnconfirmable,
 			fmt.Sprintf("account %s must be confirmed and has nothing to confirm with: %s", a.ID, confirm))
 	}
 }
 
-func protectedGroup(conn *config.Connection, a *Account) string {
+func protectedGroup(conn *connection, a *Account) string {
 	for _, g := range a.Groups {
 		if slices.Contains(conn.JIT.LinkProtectedGroups, g.Name) {
 			return g.Name
@@ -120,5 +130,5 @@ func decideNew(q question) (plan, error) {
 		}
 		a.Username = name
 	}
-	return plan{auth.Created, a, why}, nil
+	return plan{verdict: auth.Created, account: a, why: why}, nil
 }

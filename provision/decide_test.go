@@ -33,7 +33,7 @@ func linkTo(connection, subject string) func(*Account) {
 	}
 }
 
-func admittedTo(t *testing.T, conn *config.Connection, id auth.Identity) admitted {
+func admittedTo(t *testing.T, conn *connection, id auth.Identity) admitted {
 	t.Helper()
 	a, err := admit(conn, id)
 	if err != nil {
@@ -45,20 +45,20 @@ func admittedTo(t *testing.T, conn *config.Connection, id auth.Identity) admitte
 // TestLinkExisting holds every cell of the table in provisioning.md section 2:
 // each value of link_existing against each kind of target.
 func TestLinkExisting(t *testing.T) {
-	const linked = auth.Reason("")
+	const linked, confirm = auth.Reason(""), auth.Reason("confirm")
 	type target struct {
 		name             string
 		account          func(*Account)
 		protected        []string
 		password, factor bool
-		others           bool
+		others           []string
 	}
 	plain := target{name: "plain"}
 	password := target{name: "password", password: true}
 	factor := target{name: "password and factor", password: true, factor: true}
 	protected := target{name: "protected group and password", protected: []string{"admins"}, password: true}
 	passwordless := target{name: "protected group, nothing to prove it with", protected: []string{"admins"}}
-	elsewhere := target{name: "protected group, linked elsewhere", protected: []string{"admins"}, others: true}
+	elsewhere := target{name: "protected group, linked elsewhere", protected: []string{"admins"}, others: []string{"partner"}}
 	resubject := target{name: "other subject of this connection", account: linkTo("acme", "alice-before"), password: true}
 	disabled := target{name: "disabled", account: status(Disabled)}
 	deleting := target{name: "deleting", account: status(Deleting)}
@@ -68,18 +68,18 @@ func TestLinkExisting(t *testing.T) {
 		want  map[*target]auth.Reason
 	}{
 		{config.LinkAuto, map[*target]auth.Reason{
-			&plain: linked, &password: linked, &factor: auth.DeniedConfirm, &protected: auth.DeniedConfirm,
-			&passwordless: auth.DeniedUnconfirmable, &elsewhere: auth.DeniedConfirm, &resubject: auth.DeniedConfirm,
+			&plain: linked, &password: linked, &factor: confirm, &protected: confirm,
+			&passwordless: auth.DeniedUnconfirmable, &elsewhere: confirm, &resubject: confirm,
 			&disabled: auth.DeniedDisabled, &deleting: auth.DeniedDisabled,
 		}},
 		{config.LinkAlways, map[*target]auth.Reason{
 			&plain: linked, &password: linked, &factor: linked, &protected: linked,
-			&passwordless: linked, &elsewhere: linked, &resubject: auth.DeniedConfirm,
+			&passwordless: linked, &elsewhere: linked, &resubject: confirm,
 			&disabled: auth.DeniedDisabled, &deleting: auth.DeniedDisabled,
 		}},
 		{config.LinkConfirm, map[*target]auth.Reason{
-			&plain: auth.DeniedUnconfirmable, &password: auth.DeniedConfirm, &factor: auth.DeniedConfirm, &protected: auth.DeniedConfirm,
-			&passwordless: auth.DeniedUnconfirmable, &elsewhere: auth.DeniedConfirm, &resubject: auth.DeniedConfirm,
+			&plain: auth.DeniedUnconfirmable, &password: confirm, &factor: confirm, &protected: confirm,
+			&passwordless: auth.DeniedUnconfirmable, &elsewhere: confirm, &resubject: confirm,
 			&disabled: auth.DeniedDisabled, &deleting: auth.DeniedDisabled,
 		}},
 		{config.LinkDeny, map[*target]auth.Reason{
@@ -88,7 +88,7 @@ func TestLinkExisting(t *testing.T) {
 			&disabled: auth.DeniedDisabled, &deleting: auth.DeniedDisabled,
 		}},
 		// A value that this binary does not know must not be laxer than auto.
-		{"surprise", map[*target]auth.Reason{&plain: linked, &factor: auth.DeniedConfirm, &protected: auth.DeniedConfirm}},
+		{"surprise", map[*target]auth.Reason{&plain: linked, &factor: confirm, &protected: confirm}},
 	} {
 		for to, want := range c.want {
 			t.Run(c.value+"/"+to.name, func(t *testing.T) {
@@ -99,9 +99,15 @@ func TestLinkExisting(t *testing.T) {
 					to.account(a)
 				}
 				p, err := decide(question{
-					conn: &conn, id: admittedTo(t, &conn, identity("acme", "alice")), byEmail: []*Account{a},
+					conn: compiled(conn), id: admittedTo(t, compiled(conn), identity("acme", "alice")), byEmail: []*Account{a},
 					password: to.password, factor: to.factor, others: to.others, now: noon,
 				})
+				if want == confirm {
+					if err != nil || p.verdict != auth.Confirm || p.confirmation == nil || p.account != nil {
+						t.Fatalf("decide: %+v, %v; want a confirmation", p, err)
+					}
+					return
+				}
 				var denied *auth.Denied
 				if errors.As(err, &denied); want != linked {
 					if denied == nil || denied.Reason != want {
@@ -121,8 +127,8 @@ func TestDecide(t *testing.T) {
 	conn := jitConnection("acme")
 	noCreate := conn
 	noCreate.JIT.Create = false
-	alice := admittedTo(t, &conn, identity("acme", "alice"))
-	made := provisioned(&conn, alice, noon)
+	alice := admittedTo(t, compiled(conn), identity("acme", "alice"))
+	made := provisioned(compiled(conn), alice, noon)
 	made.ID, made.Username, made.Status = "made", "alice", Active
 	reasonOf := func(r auth.Reason) string { return string(r) }
 	for _, c := range []struct {
@@ -130,17 +136,17 @@ func TestDecide(t *testing.T) {
 		q    question
 		want string // verdict or reason
 	}{
-		{"nobody", question{conn: &conn, id: alice}, string(auth.Created)},
-		{"nobody, create is false", question{conn: &noCreate, id: alice}, reasonOf(auth.DeniedNoAccount)},
-		{"linked, create is false", question{conn: &noCreate, id: alice, byLink: made}, string(auth.Unchanged)},
-		{"linked, nothing new", question{conn: &conn, id: alice, byLink: made}, string(auth.Unchanged)},
-		{"linked, changed", question{conn: &conn, id: admittedTo(t, &conn, identity("acme", "alice", groups("other"))), byLink: made}, string(auth.Updated)},
+		{"nobody", question{conn: compiled(conn), id: alice}, string(auth.Created)},
+		{"nobody, create is false", question{conn: compiled(noCreate), id: alice}, reasonOf(auth.DeniedNoAccount)},
+		{"linked, create is false", question{conn: compiled(noCreate), id: alice, byLink: made}, string(auth.Unchanged)},
+		{"linked, nothing new", question{conn: compiled(conn), id: alice, byLink: made}, string(auth.Unchanged)},
+		{"linked, changed", question{conn: compiled(conn), id: admittedTo(t, compiled(conn), identity("acme", "alice", groups("other"))), byLink: made}, string(auth.Updated)},
 		// The link comes first: an e-mail that is somebody else's leads nowhere.
-		{"linked, and the e-mail of another", question{conn: &conn, id: alice, byLink: made, byEmail: []*Account{existing()}}, string(auth.Unchanged)},
-		{"linked, disabled", question{conn: &conn, id: alice, byLink: existing(status(Disabled))}, reasonOf(auth.DeniedDisabled)},
-		{"linked, being deleted", question{conn: &conn, id: alice, byLink: existing(status(Deleting))}, reasonOf(auth.DeniedDisabled)},
+		{"linked, and the e-mail of another", question{conn: compiled(conn), id: alice, byLink: made, byEmail: []*Account{existing()}}, string(auth.Unchanged)},
+		{"linked, disabled", question{conn: compiled(conn), id: alice, byLink: existing(status(Disabled))}, reasonOf(auth.DeniedDisabled)},
+		{"linked, being deleted", question{conn: compiled(conn), id: alice, byLink: existing(status(Deleting))}, reasonOf(auth.DeniedDisabled)},
 		// "The first" of two would be an attacker's to choose.
-		{"two accounts", question{conn: &conn, id: alice, byEmail: []*Account{existing(), made}}, reasonOf(auth.DeniedAmbiguous)},
+		{"two accounts", question{conn: compiled(conn), id: alice, byEmail: []*Account{existing(), made}}, reasonOf(auth.DeniedAmbiguous)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.q.now = noon

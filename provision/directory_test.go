@@ -661,8 +661,7 @@ func TestExplainSaysWhatASignInDoes(t *testing.T) {
 		identity("acme", "alice"), identity("acme", "bob", username("")), identity("acme", "eve", email("x@y.example", false)),
 		identity("guest", "gus"),
 	} {
-		conn := h.conn(id.Connection)
-		e, err := Explain(conn, id, h.directory.Fits, h.clock.Now())
+		e, err := Explain(h.conf, id, h.directory.Fits, h.clock.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -679,11 +678,11 @@ func TestExplainSaysWhatASignInDoes(t *testing.T) {
 	}
 	conn := h.conn("acme")
 	conn.EmailDomains = []string{"other.example"}
-	if e, err := Explain(conn, identity("acme", "alice"), nil, h.clock.Now()); err != nil || e.Denied == nil || e.Denied.Reason != auth.DeniedEmailDomain {
+	if e, err := Explain(h.conf, identity("acme", "alice"), nil, h.clock.Now()); err != nil || e.Denied == nil || e.Denied.Reason != auth.DeniedEmailDomain {
 		t.Errorf("%+v, %v", e, err)
 	}
 	conn.EmailDomains, conn.JIT.Create, conn.JIT.LinkExisting = nil, false, config.LinkDeny
-	if e, err := Explain(conn, identity("acme", "alice"), nil, h.clock.Now()); err != nil || e.Denied == nil || e.Denied.Reason != auth.DeniedNoAccount {
+	if e, err := Explain(h.conf, identity("acme", "alice"), nil, h.clock.Now()); err != nil || e.Denied == nil || e.Denied.Reason != auth.DeniedNoAccount {
 		t.Errorf("%+v, %v", e, err)
 	}
 }

@@ -22,7 +22,7 @@ type Explanation struct {
 // Explain answers what the identity would become in a directory without any
 // account, by the same code that a sign-in runs: the gate of its connection,
 // then the ladder. It is pure. fits may be nil, as Directory.Fits.
-func Explain(conn *config.Connection, identity auth.Identity, fits func(user, email string) error, now time.Time) (Explanation, error) {
+func Explain(c *config.Config, identity auth.Identity, fits func(user, email string) error, now time.Time) (Explanation, error) {
 	d := &Directory{Fits: fits}
 	var e Explanation
 	refuse := func(err error) (Explanation, error) {
@@ -32,13 +32,14 @@ func Explain(conn *config.Connection, identity auth.Identity, fits func(user, em
 		e.Why = e.Denied.Detail
 		return e, nil
 	}
-	id, err := admit(conn, identity)
+	r := NewResolver(c, d)
+	conn, id, err := r.admit(identity)
 	if err != nil {
 		return refuse(err)
 	}
 	e.Identity = id.Identity
 	if !conn.JIT.Enabled {
-		e.Person = passThrough(newConnection(conn), &id.Identity)
+		e.Person = passThrough(conn, &id.Identity)
 		if err := d.fits(e.Person.User, id.Email); err != nil {
 			return refuse(denied(conn, auth.DeniedTooLarge, err.Error()))
 		}
@@ -58,6 +59,6 @@ func Explain(conn *config.Connection, identity auth.Identity, fits func(user, em
 	p.account.Status = Active
 	view := p.account.view()
 	e.Verdict, e.Why, e.Account = p.verdict, p.why, &view
-	e.Person = newPerson(p.account).as(&id.Identity, NewResolver(&config.Config{Connections: []config.Connection{*conn}}, d))
+	e.Person = newPerson(p.account).as(&id.Identity, r)
 	return e, nil
 }

@@ -145,6 +145,9 @@ func jitConnection(id string) config.Connection {
 	}
 }
 
+// compiled is a connection as a resolver has it.
+func compiled(c config.Connection) *connection { return newConnection(c, config.JITProvisioning{}) }
+
 func (h *house) conn(id string) *config.Connection {
 	c := h.conf.Connection(id)
 	if c == nil {

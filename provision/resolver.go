@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"slices"
 	"sync/atomic"
 
 	"gatehouse/auth"
@@ -25,6 +26,7 @@ type Resolver struct {
 // connection is a configured connection, ready for use.
 type connection struct {
 	config.Connection
+	all    config.JITProvisioning // what holds for every connection
 	user   userTemplate
 	rules  string      // fingerprint; see rules
 	warned atomic.Bool // that its e-mails are not verified
@@ -36,13 +38,15 @@ var _ auth.Resolver = (*Resolver)(nil)
 func NewResolver(c *config.Config, d *Directory) *Resolver {
 	r := &Resolver{directory: d, connections: map[string]*connection{}, local: c.Local.Enabled, seed: maphash.MakeSeed()}
 	for _, conn := range c.Connections {
-		r.connections[conn.ID] = newConnection(&conn)
+		r.connections[conn.ID] = newConnection(conn, c.JITProvisioning)
 	}
 	return r
 }
 
-func newConnection(conn *config.Connection) *connection {
-	return &connection{Connection: *conn, user: parseUserTemplate(conn.User), rules: rules(conn)}
+func newConnection(conn config.Connection, all config.JITProvisioning) *connection {
+	c := &connection{Connection: conn, all: all, user: parseUserTemplate(conn.User)}
+	c.rules = rules(c)
+	return c
 }
 
 // Resolve implements auth.Resolver.
@@ -55,31 +59,30 @@ func newConnection(conn *config.Connection) *connection {
 // changed; auth.ErrStoreDown, after which nobody can use what was begun, and
 // the next sign-in starts anew or finds it finished.
 func (r *Resolver) Resolve(ctx context.Context, identity auth.Identity) (auth.Outcome, error) {
+	return r.resolve(ctx, identity, "")
+}
+
+// ResolveConfirmed implements auth.Resolver.
+func (r *Resolver) ResolveConfirmed(ctx context.Context, identity auth.Identity, account string) (auth.Outcome, error) {
+	return r.resolve(ctx, identity, account)
+}
+
+func (r *Resolver) resolve(ctx context.Context, identity auth.Identity, proved string) (auth.Outcome, error) {
 	if identity.Connection == auth.Local {
 		return r.resolveLocal(ctx, identity)
 	}
-	conn := r.connections[identity.Connection]
-	if conn == nil {
-		return auth.Outcome{}, &auth.Denied{
-			Reason: auth.DeniedConnection, Connection: identity.Connection, Detail: "the connection is not configured",
-		}
-	}
-	if identity.Subject == "" || identity.Issuer == "" {
-		// Everybody without one would be the same person.
-		return auth.Outcome{}, fmt.Errorf("resolve: no subject or issuer: %w", auth.ErrInvalidAnswer)
-	}
-	id, err := admit(&conn.Connection, identity)
+	conn, id, err := r.admit(identity)
 	if err != nil {
 		return auth.Outcome{}, err
 	}
 	r.warnUnverified(ctx, conn, id)
 	if !conn.JIT.Enabled {
 		if err := r.directory.fits(conn.user.render(id.Identity), id.Email); err != nil {
-			return auth.Outcome{}, denied(&conn.Connection, auth.DeniedTooLarge, err.Error())
+			return auth.Outcome{}, denied(conn, auth.DeniedTooLarge, err.Error())
 		}
 		return auth.Outcome{Verdict: auth.PassThrough, Identity: id.Identity, Rules: conn.rules}, nil
 	}
-	s := &signIn{booking: r.directory.book(), resolver: r, conn: &conn.Connection, id: id}
+	s := &signIn{booking: r.directory.book(), resolver: r, conn: conn, id: id, proved: proved}
 	var outcome auth.Outcome
 	err = s.run(ctx, func(ctx context.Context) (err error) {
 		outcome, err = s.attempt(ctx)
@@ -90,6 +93,57 @@ func (r *Resolver) Resolve(ctx context.Context, identity auth.Identity) (auth.Ou
 	}
 	outcome.Rules = conn.rules
 	return outcome, nil
+}
+
+// admit judges an identity by the rules of its connection, before any account
+// is looked for.
+func (r *Resolver) admit(identity auth.Identity) (*connection, admitted, error) {
+	conn := r.connections[identity.Connection]
+	if conn == nil {
+		return nil, admitted{}, &auth.Denied{
+			Reason: auth.DeniedConnection, Connection: identity.Connection, Detail: "the connection is not configured",
+		}
+	}
+	if identity.Subject == "" || identity.Issuer == "" {
+		// Everybody without one would be the same person.
+		return nil, admitted{}, fmt.Errorf("resolve: no subject or issuer: %w", auth.ErrInvalidAnswer)
+	}
+	id, err := admit(conn, identity)
+	return conn, id, err
+}
+
+// Proves implements auth.Resolver.
+func (r *Resolver) Proves(ctx context.Context, identity auth.Identity, account string) error {
+	conn, id, err := r.admit(identity)
+	if err != nil {
+		return err
+	}
+	if !conn.JIT.Enabled {
+		return denied(conn, auth.DeniedProof, "its people have no account")
+	}
+	a, err := r.directory.lookup(ctx, r.directory.names().link(linkOf(id.Identity, r.directory.now())))
+	switch {
+	case errors.Is(err, auth.ErrNotFound), err == nil && a.ID != account:
+		return denied(conn, auth.DeniedProof, "the identity is not linked to account "+account)
+	case err != nil:
+		return storeTrouble("prove account", err)
+	case a.refused():
+		return denied(conn, auth.DeniedDisabled, "account "+a.ID)
+	}
+	return nil
+}
+
+// provedThrough are the connections but one whose sign-ins prove the account:
+// those through which identities are linked to it, and that are what they were.
+func (r *Resolver) provedThrough(a *Account, but string) []string {
+	var ids []string
+	for _, l := range a.Links {
+		c := r.connections[l.Connection]
+		if c != nil && c.ID != but && c.JIT.Enabled && c.Issuer == l.Issuer && !slices.Contains(ids, c.ID) {
+			ids = append(ids, c.ID)
+		}
+	}
+	return ids
 }
 
 func (r *Resolver) resolveLocal(ctx context.Context, identity auth.Identity) (auth.Outcome, error) {

@@ -18,21 +18,21 @@ import (
 // It is the same on every replica and in whatever order the file names things.
 // Of the mapped attributes, an account's session depends on those that decide
 // rights; one that passes through has nothing but what was mapped.
-func rules(conn *config.Connection) string {
+func rules(conn *connection) string {
 	r := struct {
 		Groups       []string
 		Claims       map[string][]string
 		EmailDomains []string
 		TrustEmail   string
 		Allowed      *[]string
-		Mapped       map[string]string
+		Mapped       map[string]config.Attribute
 		User         string
 	}{
 		Groups:       set(conn.Require.Groups),
 		Claims:       map[string][]string{},
 		EmailDomains: set(conn.EmailDomains),
 		TrustEmail:   conn.TrustEmail,
-		Mapped:       map[string]string{},
+		Mapped:       map[string]config.Attribute{},
 	}
 	for path, values := range conn.Require.Claims {
 		r.Claims[path] = set(values)
@@ -43,7 +43,7 @@ func rules(conn *config.Connection) string {
 	}
 	for _, a := range conn.Attributes {
 		if !conn.JIT.Enabled || a.Name == config.AttrEmail || a.Name == config.AttrGroups {
-			r.Mapped[a.Name] = a.Path
+			r.Mapped[a.Name] = a
 		}
 	}
 	if !conn.JIT.Enabled {
@@ -75,7 +75,7 @@ func (r *Resolver) groupsOf(a *Account) []string {
 			return false
 		}
 		conn := r.connections[g.Source]
-		return conn == nil || !allows(&conn.Connection, g.Name) || !slices.ContainsFunc(a.Links, func(l Link) bool {
+		return conn == nil || !allows(conn, g.Name) || !slices.ContainsFunc(a.Links, func(l Link) bool {
 			return l.Connection == g.Source && l.Issuer == conn.Issuer
 		})
 	})

@@ -64,7 +64,7 @@ func TestSessionsEndWithTheRulesOfTheirConnection(t *testing.T) {
 
 func mapped(name, path string) func(*config.Connection) {
 	return func(c *config.Connection) {
-		c.Attributes = append(c.Attributes, config.Attribute{Name: name, Path: path})
+		c.Attributes = append(c.Attributes, config.Attribute{Name: name, From: []string{path}})
 	}
 }
 

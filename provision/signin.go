@@ -15,14 +15,15 @@ import (
 type signIn struct {
 	*booking
 	resolver *Resolver
-	conn     *config.Connection
+	conn     *connection
 	id       admitted
-	raced    bool // the account with this e-mail turned out to bear the link
+	proved   string // the account that the person has proved
+	raced    bool   // the account with this e-mail turned out to bear the link
 }
 
 // attempt goes the whole way once: look, decide, and do what was decided.
 func (s *signIn) attempt(ctx context.Context) (auth.Outcome, error) {
-	q := question{conn: s.conn, id: s.id, now: s.now()}
+	q := question{conn: s.conn, id: s.id, proved: s.proved, now: s.now()}
 	link := s.names().link(linkOf(s.id.Identity, q.now))
 	atLink, err := s.look(ctx, link)
 	if err != nil {
@@ -50,6 +51,9 @@ func (s *signIn) attempt(ctx context.Context) (auth.Outcome, error) {
 	p, err := decide(q)
 	if err != nil {
 		return auth.Outcome{}, err
+	}
+	if p.verdict == auth.Confirm {
+		return auth.Outcome{Verdict: auth.Confirm, Identity: s.id.Identity, Confirmation: p.confirmation}, nil
 	}
 	if err := s.sized(p); err != nil {
 		return auth.Outcome{}, err
@@ -93,10 +97,7 @@ func (s *signIn) inform(ctx context.Context, q *question) (err error) {
 			return err
 		}
 		q.factor, err = s.Credentials.HasFactor(ctx, a.ID)
-		q.others = slices.ContainsFunc(a.Links, func(l Link) bool {
-			c := s.resolver.connections[l.Connection]
-			return l.Connection != s.conn.ID && c != nil && c.JIT.Enabled && c.Issuer == l.Issuer
-		})
+		q.others = s.resolver.provedThrough(a, s.conn.ID)
 	}
 	return err
 }

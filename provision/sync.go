@@ -14,7 +14,7 @@ import (
 // that the account's e-mail is not the connection's to change.
 //
 // Never touched: id, status, username, links.
-func synced(a *Account, conn *config.Connection, id admitted, locked bool, now time.Time) *Account {
+func synced(a *Account, conn *connection, id admitted, locked bool, now time.Time) *Account {
 	b := a.clone()
 	if id.silent() {
 		return b
@@ -33,7 +33,7 @@ func synced(a *Account, conn *config.Connection, id admitted, locked bool, now t
 
 // provisioned returns a new account, without id and username: everything that
 // the answer has is written, whatever the sync modes say of later ones.
-func provisioned(conn *config.Connection, id admitted, now time.Time) *Account {
+func provisioned(conn *connection, id admitted, now time.Time) *Account {
 	a := &Account{
 		Version: accountVersion, Status: Pending, Created: now, Source: conn.ID,
 		Attributes: map[string]Attribute{},
@@ -51,7 +51,7 @@ func linkOf(id auth.Identity, now time.Time) Link {
 
 // syncAttributes writes what was sent. Of the rest, override_all deletes all,
 // and preserve_local what this connection itself had given.
-func syncAttributes(b *Account, conn *config.Connection, id admitted, now time.Time) {
+func syncAttributes(b *Account, conn *connection, id admitted, now time.Time) {
 	for name, attribute := range b.Attributes {
 		_, sent := id.Attributes[name]
 		if !sent && (conn.JIT.AttributeSync == config.SyncOverrideAll || attribute.Source == conn.ID) {
@@ -72,7 +72,7 @@ func syncAttributes(b *Account, conn *config.Connection, id admitted, now time.T
 // provider could take the account's own away. Silence removes only what the
 // connection gave itself; an address is how an account is found, so whoever
 // else vouched for it keeps their word under override_all too.
-func syncEmail(b *Account, conn *config.Connection, id admitted, now time.Time) {
+func syncEmail(b *Account, conn *connection, id admitted, now time.Time) {
 	switch {
 	case id.Email == "":
 		if !id.badEmail && b.Email.Source == conn.ID {
@@ -88,7 +88,7 @@ func syncEmail(b *Account, conn *config.Connection, id admitted, now time.Time) 
 // sameAddress reports whether an answer leaves the address as it is. Another
 // spelling of it is written only where it was this connection that gave it:
 // two connections that spell it differently would otherwise take turns.
-func sameAddress(e Email, sent string, conn *config.Connection) bool {
+func sameAddress(e Email, sent string, conn *connection) bool {
 	return e.Address == sent || e.Source != conn.ID && foldEmail(e.Address) == foldEmail(sent)
 }
 
@@ -96,7 +96,7 @@ func sameAddress(e Email, sent string, conn *config.Connection) bool {
 // group that the connection gave earlier and does not give now is gone under
 // sync and override: a removed group is a removed right. Override takes away
 // those of others as well, if the connection spoke of groups.
-func syncGroups(b *Account, conn *config.Connection, groups []string, now time.Time) {
+func syncGroups(b *Account, conn *connection, groups []string, now time.Time) {
 	var kept []Group
 	had := map[string]bool{}
 	given := make(map[string]bool, len(groups))

@@ -70,7 +70,7 @@ func TestAttributeSync(t *testing.T) {
 			for name, v := range before {
 				a.Attributes[name] = parseAttribute(v)
 			}
-			b := synced(a, &conn, id, false, noon.Add(time.Hour))
+			b := synced(a, compiled(conn), id, false, noon.Add(time.Hour))
 			got := map[string]string{}
 			for name, attribute := range b.Attributes {
 				got[name] = printAttribute(attribute)
@@ -133,7 +133,7 @@ func TestGroupSync(t *testing.T) {
 				}
 			})
 			id := admitted{Identity: auth.Identity{Connection: "acme", Username: "alice", Groups: c.sent}}
-			b := synced(a, &conn, id, false, noon.Add(time.Hour))
+			b := synced(a, compiled(conn), id, false, noon.Add(time.Hour))
 			got := ""
 			for i, g := range b.Groups {
 				if i > 0 {
@@ -192,7 +192,7 @@ func TestEmailSync(t *testing.T) {
 				}
 				c.id.Connection = "acme"
 				a := existing(func(a *Account) { a.Email = c.before })
-				b := synced(a, &conn, admitted{Identity: c.id, badEmail: c.bad}, c.locked, later)
+				b := synced(a, compiled(conn), admitted{Identity: c.id, badEmail: c.bad}, c.locked, later)
 				if diff := cmp.Diff(c.want, b.Email); diff != "" {
 					t.Error(diff)
 				}
@@ -238,8 +238,8 @@ func TestSyncIsIdempotent(t *testing.T) {
 		}
 		locked := r.IntN(2) == 0
 		original := string(a.encode())
-		once := synced(a, &conn, id, locked, noon.Add(time.Hour))
-		twice := synced(once, &conn, id, locked, noon.Add(2*time.Hour))
+		once := synced(a, compiled(conn), id, locked, noon.Add(time.Hour))
+		twice := synced(once, compiled(conn), id, locked, noon.Add(2*time.Hour))
 		if diff := cmp.Diff(string(once.encode()), string(twice.encode())); diff != "" {
 			t.Fatalf("case %d, %s %s: not idempotent: %s", i, conn.JIT.AttributeSync, conn.JIT.GroupSync, diff)
 		}
@@ -268,12 +268,12 @@ func TestSyncIsIdempotent(t *testing.T) {
 func TestSyncSurvivesTheStore(t *testing.T) {
 	conn := jitConnection("acme")
 	id := admitted{Identity: identity("acme", "alice", attributes(map[string][]string{"blank": {}, "two": {"a", "b"}}))}
-	a := provisioned(&conn, id, noon)
+	a := provisioned(compiled(conn), id, noon)
 	b, err := decodeAccount(a.encode())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c := synced(b, &conn, id, false, noon.Add(time.Hour)); !c.equal(a) {
+	if c := synced(b, compiled(conn), id, false, noon.Add(time.Hour)); !c.equal(a) {
 		t.Errorf("%s\nbecame\n%s", a.encode(), c.encode())
 	}
 }

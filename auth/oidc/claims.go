@@ -20,13 +20,21 @@ const (
 	maxMapped = 256 << 10 // bytes of all values
 )
 
-func emailPath(conn config.Connection) string {
-	for _, a := range conn.Attributes {
-		if a.Name == config.AttrEmail {
-			return a.Path
+// emailPath is the claim that an answer has the e-mail in.
+func emailPath(conn config.Connection, claims map[string]any) string {
+	a, _ := conn.Attribute(config.AttrEmail)
+	path, _, _ := firstOf(a.From, claims)
+	return path
+}
+
+// firstOf returns the first of the paths that the answer has, and its claim.
+func firstOf(paths []string, claims map[string]any) (path string, value any, sent bool) {
+	for _, path := range paths {
+		if value, sent := claim.Lookup(claims, path); sent {
+			return path, value, true
 		}
 	}
-	return ""
+	return "", nil, false
 }
 
 // MapClaims maps the claims of a validated answer to an identity, as the
@@ -60,7 +68,10 @@ func MapClaims(conn config.Connection, issuer string, claims map[string]any) (au
 	}
 	size := 0
 	for _, a := range conn.Attributes {
-		raw, sent := claim.Lookup(claims, a.Path)
+		path, raw, sent := firstOf(a.From, claims)
+		if len(a.Constant) > 0 {
+			raw, sent = constant(a.Constant), true
+		}
 		if !sent {
 			continue
 		}
@@ -75,14 +86,23 @@ func MapClaims(conn config.Connection, issuer string, claims map[string]any) (au
 			err = set(&id, a.Name, list, raw)
 		}
 		if err != nil {
-			return auth.Identity{}, fmt.Errorf("map claims: %w: %q for %q: %w", auth.ErrInvalidAnswer, a.Path, a.Name, err)
+			return auth.Identity{}, fmt.Errorf("map claims: %w: %q for %q: %w", auth.ErrInvalidAnswer, path, a.Name, err)
 		}
 	}
-	id.EmailVerified = id.Email != "" && verified(claims, emailPath(conn), id.Email)
+	id.EmailVerified = id.Email != "" && verified(claims, emailPath(conn, claims), id.Email)
 	id.AMR = methods(claims["amr"])
 	id.ACR, _ = claims["acr"].(string)
 	id.AuthTime, _ = numericDate(claims["auth_time"])
 	return id, nil
+}
+
+// constant is values of the file as if they had been sent.
+func constant(values []string) any {
+	list := make([]any, len(values))
+	for i, v := range values {
+		list[i] = v
+	}
+	return list
 }
 
 func set(id *auth.Identity, name string, list []string, raw any) error {

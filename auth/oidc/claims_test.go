@@ -51,34 +51,34 @@ func TestMapClaims(t *testing.T) {
 		{"groups with a comma stay whole", mapping(), `{"groups":["a,b"]}`, auth.Identity{Groups: []string{"a,b"}}},
 		{"same group twice", mapping(), `{"groups":["b","a","b"]}`, auth.Identity{Groups: []string{"b", "a"}}},
 		{
-			"values of all kinds", mapping(config.Attribute{Name: "x", Path: "x"}), `{"x":["s",12345678901234567890,1.50,1e3,true,false,null]}`,
+			"values of all kinds", mapping(config.Attribute{Name: "x", From: []string{"x"}}), `{"x":["s",12345678901234567890,1.50,1e3,true,false,null]}`,
 			auth.Identity{Attributes: attrs{"x": {"s", "12345678901234567890", "1.50", "1e3", "true", "false"}}},
 		},
 		{"a number as username", mapping(), `{"preferred_username":4711}`, auth.Identity{Username: "4711"}},
-		{"e-mail in a list of one", mapping(config.Attribute{Name: "email", Path: "emails"}), `{"emails":["p@x.example"]}`, auth.Identity{Email: "p@x.example"}},
+		{"e-mail in a list of one", mapping(config.Attribute{Name: "email", From: []string{"emails"}}), `{"emails":["p@x.example"]}`, auth.Identity{Email: "p@x.example"}},
 
 		{
-			"dots descend", mapping(config.Attribute{Name: "groups", Path: "realm_access.roles"}), `{"realm_access":{"roles":["a"]}}`,
+			"dots descend", mapping(config.Attribute{Name: "groups", From: []string{"realm_access.roles"}}), `{"realm_access":{"roles":["a"]}}`,
 			auth.Identity{Groups: []string{"a"}},
 		},
 		{
-			"a name that is the whole path wins", mapping(config.Attribute{Name: "x", Path: "a.b"}), `{"a.b":"whole","a":{"b":"inner"}}`,
+			"a name that is the whole path wins", mapping(config.Attribute{Name: "x", From: []string{"a.b"}}), `{"a.b":"whole","a":{"b":"inner"}}`,
 			auth.Identity{Attributes: attrs{"x": {"whole"}}},
 		},
 		{
-			"a name that is a URL", mapping(config.Attribute{Name: "groups", Path: "https://x.example/groups"}), `{"https://x.example/groups":["a"]}`,
+			"a name that is a URL", mapping(config.Attribute{Name: "groups", From: []string{"https://x.example/groups"}}), `{"https://x.example/groups":["a"]}`,
 			auth.Identity{Groups: []string{"a"}},
 		},
 		{
-			"a URL, then a name inside", mapping(config.Attribute{Name: "x", Path: "https://x.example/claims.unit"}), `{"https://x.example/claims":{"unit":"u"}}`,
+			"a URL, then a name inside", mapping(config.Attribute{Name: "x", From: []string{"https://x.example/claims.unit"}}), `{"https://x.example/claims":{"unit":"u"}}`,
 			auth.Identity{Attributes: attrs{"x": {"u"}}},
 		},
 		{
-			"a client id with dots", mapping(config.Attribute{Name: "groups", Path: "resource_access.my.app.roles"}), `{"resource_access":{"my.app":{"roles":["a"]}}}`,
+			"a client id with dots", mapping(config.Attribute{Name: "groups", From: []string{"resource_access.my.app.roles"}}), `{"resource_access":{"my.app":{"roles":["a"]}}}`,
 			auth.Identity{Groups: []string{"a"}},
 		},
-		{"a path into a string", mapping(config.Attribute{Name: "x", Path: "name.first"}), `{"name":"n"}`, auth.Identity{Attributes: attrs{"name": {"n"}}}},
-		{"a path of dots", mapping(config.Attribute{Name: "x", Path: "..."}), `{"":{"":"x"}}`, auth.Identity{}},
+		{"a path into a string", mapping(config.Attribute{Name: "x", From: []string{"name.first"}}), `{"name":"n"}`, auth.Identity{Attributes: attrs{"name": {"n"}}}},
+		{"a path of dots", mapping(config.Attribute{Name: "x", From: []string{"..."}}), `{"":{"":"x"}}`, auth.Identity{}},
 
 		{"verified", mapping(), `{"email":"p@x.example","email_verified":true}`, auth.Identity{Email: "p@x.example", EmailVerified: true}},
 		{"verified as a string", mapping(), `{"email":"p@x.example","email_verified":"true"}`, auth.Identity{Email: "p@x.example", EmailVerified: true}},
@@ -88,20 +88,20 @@ func TestMapClaims(t *testing.T) {
 		{"[true] is not true", mapping(), `{"email":"p@x.example","email_verified":[true]}`, auth.Identity{Email: "p@x.example"}},
 		{"verified, of no address", mapping(), `{"email_verified":true}`, auth.Identity{}},
 		{
-			"verified, of a claim with another name", mapping(config.Attribute{Name: "email", Path: "mail"}), `{"mail":"p@x.example","email_verified":true}`,
+			"verified, of a claim with another name", mapping(config.Attribute{Name: "email", From: []string{"mail"}}), `{"mail":"p@x.example","email_verified":true}`,
 			auth.Identity{Email: "p@x.example", EmailVerified: true},
 		},
 		// The person may edit mail, and has verified email: that one is not this one.
 		{
-			"verified, of another address", mapping(config.Attribute{Name: "email", Path: "mail"}), `{"mail":"ceo@x.example","email":"p@x.example","email_verified":true}`,
+			"verified, of another address", mapping(config.Attribute{Name: "email", From: []string{"mail"}}), `{"mail":"ceo@x.example","email":"p@x.example","email_verified":true}`,
 			auth.Identity{Email: "ceo@x.example"},
 		},
 		{
-			"verified, elsewhere in the answer", mapping(config.Attribute{Name: "email", Path: "profile.email"}), `{"profile":{"email":"ceo@x.example"},"email_verified":true}`,
+			"verified, elsewhere in the answer", mapping(config.Attribute{Name: "email", From: []string{"profile.email"}}), `{"profile":{"email":"ceo@x.example"},"email_verified":true}`,
 			auth.Identity{Email: "ceo@x.example"},
 		},
 		{
-			"verified, beside it", mapping(config.Attribute{Name: "email", Path: "profile.email"}), `{"profile":{"email":"p@x.example","email_verified":true}}`,
+			"verified, beside it", mapping(config.Attribute{Name: "email", From: []string{"profile.email"}}), `{"profile":{"email":"p@x.example","email_verified":true}}`,
 			auth.Identity{Email: "p@x.example", EmailVerified: true},
 		},
 
@@ -270,15 +270,15 @@ func FuzzMapClaims(f *testing.F) {
 		}
 		var loose map[string]any // as `gatehouse explain` may decode it: numbers are float64
 		if json.Unmarshal(payload, &loose) == nil {
-			_, _ = MapClaims(mapping(config.Attribute{Name: "x", Path: path}), "i", loose)
+			_, _ = MapClaims(mapping(config.Attribute{Name: "x", From: []string{path}}), "i", loose)
 		}
 		claims, err := decodeClaims(payload)
 		if err != nil {
 			return
 		}
 		for _, conn := range []config.Connection{
-			mapping(config.Attribute{Name: "x", Path: path}),
-			mapping(config.Attribute{Name: "email", Path: path}),
+			mapping(config.Attribute{Name: "x", From: []string{path}}),
+			mapping(config.Attribute{Name: "email", From: []string{path}}),
 		} {
 			distributed(conn, claims)
 			id, err := MapClaims(conn, "i", claims)

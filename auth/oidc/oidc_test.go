@@ -34,10 +34,10 @@ const redirectURI = "http://gateway.example/oauth2/callback"
 
 // usual are the mappings that internal/config fills in, and a free one.
 var usual = []config.Attribute{
-	{Name: config.AttrUsername, Path: "preferred_username"},
-	{Name: config.AttrEmail, Path: "email"},
-	{Name: config.AttrName, Path: "name"},
-	{Name: config.AttrGroups, Path: "groups"},
+	{Name: config.AttrUsername, From: []string{"preferred_username"}},
+	{Name: config.AttrEmail, From: []string{"email"}},
+	{Name: config.AttrName, From: []string{"name"}},
+	{Name: config.AttrGroups, From: []string{"groups"}},
 }
 
 // log collects what is logged.
@@ -125,7 +125,7 @@ func signIn(t testing.TB, p *Provider, pending auth.Pending) (auth.Identity, aut
 func TestSignIn(t *testing.T) {
 	idp := badidp.Start(t)
 	p, _ := connect(t, idp.URL())
-	p.Connection.Attributes = append(slices.Clone(usual), config.Attribute{Name: "department", Path: "org.unit"})
+	p.Connection.Attributes = append(slices.Clone(usual), config.Attribute{Name: "department", From: []string{"org.unit"}})
 	at := time.Now().Add(-time.Hour).Truncate(time.Second).UTC()
 	idp.SetClaims(map[string]any{
 		"sub": "subject-1", "preferred_username": "pat", "name": "Pat", "email": "pat@corp.example", "email_verified": true,

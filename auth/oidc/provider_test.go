@@ -56,7 +56,7 @@ func TestCertifiedProvider(t *testing.T) {
 			p.RedirectURI = callback
 			p.Connection.ClientSecret = config.NewSecret(tt.client.Secret)
 			p.Connection.Scopes = []string{"openid", "profile", "email", "groups"}
-			p.Connection.Attributes = append(usual[:4:4], config.Attribute{Name: "department", Path: "department"})
+			p.Connection.Attributes = append(usual[:4:4], config.Attribute{Name: "department", From: []string{"department"}})
 			browser := newBrowser(t)
 			id, tokens, err := p.Finish(t.Context(), pending, walk(t, idp, browser, p, "alice"))
 			if err != nil {

@@ -40,7 +40,7 @@ func (p *Provider) needsUserinfo(m *metadata, claims map[string]any) bool {
 func wanted(conn config.Connection) []string {
 	var paths []string
 	for _, a := range conn.Attributes {
-		paths = append(paths, a.Path)
+		paths = append(paths, a.From...)
 	}
 	for path := range conn.Require.Claims {
 		paths = append(paths, path)
@@ -108,13 +108,12 @@ func merge(conn config.Connection, token, userinfo map[string]any) map[string]an
 			all[name] = value
 		}
 	}
-	path := emailPath(conn)
-	if path == "" {
+	if _, mapped := conn.Attribute(config.AttrEmail); !mapped {
 		return all
 	}
-	from := token
-	if _, sent := claim.Lookup(token, path); !sent {
-		from = userinfo
+	from, path := token, emailPath(conn, token)
+	if path == "" {
+		from, path = userinfo, emailPath(conn, userinfo)
 	}
 	together := []string{"email", "email_verified"}
 	if at, ok := claim.Locate(from, path); ok {

@@ -91,6 +91,17 @@ func (directory) Resolve(_ context.Context, id auth.Identity) (auth.Outcome, err
 	return auth.Outcome{Verdict: auth.Updated, Account: "account-" + id.Subject, Identity: id}, nil
 }
 
+func (d directory) ResolveConfirmed(ctx context.Context, id auth.Identity, _ string) (auth.Outcome, error) {
+	return d.Resolve(ctx, id)
+}
+
+func (directory) Proves(_ context.Context, id auth.Identity, account string) error {
+	if account != "account-"+id.Subject {
+		return &auth.Denied{Reason: auth.DeniedProof, Connection: id.Connection}
+	}
+	return nil
+}
+
 // passwords knows alice, bob and mallory, whose passwords are "right".
 type passwords struct {
 	mu      sync.Mutex

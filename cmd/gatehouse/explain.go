@@ -181,7 +181,7 @@ func explainClaims(cfg *config.Config, conn *config.Connection, claims map[strin
 	if err != nil {
 		return nil, err
 	}
-	p, err := provision.Explain(conn, identity, proxy.Fits, now)
+	p, err := provision.Explain(cfg, identity, proxy.Fits, now)
 	if err != nil {
 		return nil, err
 	}

@@ -113,10 +113,13 @@ type Connection struct {
 	EmailDomains []string // lower case
 	Require      Require
 	TrustEmail   string
-	User         string    // template with {connection}, {subject}, {email}, {username}; never empty
-	Groups       *[]string // groups_allowed; nil: all
+	User         string              // template with {connection}, {subject}, {email}, {username}; never empty
+	GroupMapping map[string][]string // name at the provider: names here; a name that is not in it stays as it is
+	Groups       *[]string           // groups_allowed, after GroupMapping; nil: all
 	Attributes   []Attribute
 	JIT          JIT
+	Disabled     bool   // enabled: false. Nobody comes in by it, and its sessions end
+	Tests        []Test // fixtures that check runs; no sign-in looks at them
 }
 
 // Require is the gate of a connection: all of it must hold.
@@ -133,9 +136,31 @@ const (
 	AttrGroups   = "groups"
 )
 
-// Attribute maps a claim to an attribute. Path is the claim's path: dots
-// descend.
-type Attribute struct{ Name, Path string }
+// Attribute says where the values of an attribute come from: claims of the
+// answer, or the file itself.
+type Attribute struct {
+	Name     string
+	From     []string // claim paths, dots descend; the first that the answer has counts
+	Constant []string // the same values for everybody; then From is empty
+	Mode     string   // Mode*; empty: as attribute_sync says
+	OnAbsent string   // Absent*; empty: as Mode and attribute_sync say
+}
+
+// Values of Attribute.Mode: when a value of the provider is written.
+const (
+	ModeOverride    = "override"     // at every sign-in
+	ModePreserve    = "preserve"     // unless the account has a value of another source
+	ModeImportOnce  = "import_once"  // when the account is created
+	ModeSessionOnly = "session_only" // never: it reaches the headers of that session, and no store of accounts
+)
+
+// Values of Attribute.OnAbsent: what becomes of an account's value that the
+// provider does not send.
+const (
+	AbsentKeep         = "keep"
+	AbsentDeleteIfMine = "delete_if_mine" // deleted where this connection wrote it
+	AbsentDelete       = "delete"         // deleted, whoever wrote it
+)
 
 // Values of JIT.AttributeSync.
 const (
@@ -170,8 +195,64 @@ type JIT struct {
 	LinkProtectedGroups []string
 }
 
-// JITProvisioning is what holds for all connections that leave it unset.
-type JITProvisioning struct{ PreserveLocallyAddedClaims bool }
+// JITProvisioning is what holds for all connections.
+type JITProvisioning struct {
+	PreserveLocallyAddedClaims bool // for those that leave attribute_sync unset
+
+	// AttributeSources ranks the sources that may write an attribute, the
+	// strongest first: connection ids, and "local" for administrators. A
+	// connection that is not in the list of an attribute does not write it.
+	AttributeSources map[string][]string
+
+	// What no provider can supply, JIT on or off: only administrators assign it.
+	ProtectedAttributes, ProtectedGroups []string
+
+	// Quarantine bars others from the e-mail and the username of a deleted
+	// account; 0: they are free at once.
+	Quarantine time.Duration
+
+	Inactive Inactive
+}
+
+// Inactive is what becomes of accounts that nobody uses.
+type Inactive struct {
+	DisableAfter time.Duration // since the last sign-in; 0: never
+	DeleteAfter  time.Duration // 0: never
+	ExemptGroups []string      // who is in one of them is left alone
+}
+
+// Test is a fixture: what claims would do, and what they should.
+type Test struct {
+	Line    int // in the file
+	Name    string
+	Claims  map[string]any // as JSON decodes them, numbers as json.Number
+	Account *TestAccount   // that is there before; nil: none
+	Expect  Expectation
+}
+
+// TestAccount is the account of a fixture.
+type TestAccount struct {
+	Username    string
+	Email       string              // verified
+	Groups      []string            // assigned locally
+	Attributes  map[string][]string // added locally
+	Linked      map[string]string   // connection id: subject
+	HasPassword bool
+	HasFactor   bool
+	Disabled    bool
+}
+
+// Expectation is what a fixture should do; what is nil or empty is not looked
+// at.
+type Expectation struct {
+	Verdict    string // created | updated | linked | unchanged | confirm | pass_through | denied
+	Reason     string // of a denial, as auth.Reason
+	Username   *string
+	Email      *string
+	Groups     *[]string
+	Attributes map[string][]string // these, and no others
+	Headers    map[string]string   // these at least, as they go over the wire; "": empty or not sent
+}
 
 // Local is sign-in with a password that Gatehouse keeps.
 type Local struct {
@@ -264,13 +345,45 @@ func (c *Config) Connection(id string) *Connection {
 	return nil
 }
 
-// Attribute returns the claim path that an attribute is mapped from, empty
-// when it is not mapped.
-func (c *Connection) Attribute(name string) string {
+// Attribute returns the mapping of an attribute, and whether there is one.
+func (c *Connection) Attribute(name string) (Attribute, bool) {
 	for _, a := range c.Attributes {
 		if a.Name == name {
-			return a.Path
+			return a, true
 		}
 	}
-	return ""
+	return Attribute{}, false
+}
+
+func (c *Connection) maps(name string) bool {
+	_, mapped := c.Attribute(name)
+	return mapped
+}
+
+// Policy says how an attribute is synchronised: by its own mode, or by what
+// attribute_sync expands into. An attribute that is not mapped is never sent,
+// so of its policy only onAbsent means anything.
+func (c *Connection) Policy(name string) (mode, onAbsent string) {
+	switch c.JIT.AttributeSync {
+	case SyncPreserveLocal:
+		mode, onAbsent = ModeOverride, AbsentDeleteIfMine
+	case SyncNone:
+		mode, onAbsent = ModeImportOnce, AbsentKeep
+	default:
+		mode, onAbsent = ModeOverride, AbsentDelete
+	}
+	a, _ := c.Attribute(name)
+	switch a.Mode {
+	case "":
+	case ModeOverride:
+		mode = a.Mode
+	case ModeImportOnce:
+		mode, onAbsent = a.Mode, AbsentKeep
+	default: // preserve what others wrote; of session_only, remove what was stored before
+		mode, onAbsent = a.Mode, AbsentDeleteIfMine
+	}
+	if a.OnAbsent != "" {
+		onAbsent = a.OnAbsent
+	}
+	return mode, onAbsent
 }

@@ -73,25 +73,28 @@ func require(o *object) Require {
 // four known names keeps its usual claim; an empty path leaves one out.
 func attributes(o *object) []Attribute {
 	all := []Attribute{
-		{AttrUsername, "preferred_username"},
-		{AttrEmail, "email"},
-		{AttrName, "name"},
-		{AttrGroups, "groups"},
+		{Name: AttrUsername, From: []string{"preferred_username"}},
+		{Name: AttrEmail, From: []string{"email"}},
+		{Name: AttrName, From: []string{"name"}},
+		{Name: AttrGroups, From: []string{"groups"}},
 	}
 entries:
 	for _, e := range o.entries("attributes") {
-		path := o.l.text(e.node, e.path, "")
+		var from []string
+		if path := o.l.text(e.node, e.path, ""); path != "" {
+			from = []string{path}
+		}
 		for i := range all {
 			if all[i].Name == e.name {
-				all[i].Path = path
+				all[i].From = from
 				continue entries
 			}
 		}
-		all = append(all, Attribute{e.name, path})
+		all = append(all, Attribute{Name: e.name, From: from})
 	}
 	mapped := all[:0]
 	for _, a := range all {
-		if a.Path != "" {
+		if len(a.From) > 0 {
 			mapped = append(mapped, a)
 		}
 	}

@@ -74,11 +74,11 @@ func (l *loader) validateGate(at string, c *Connection) {
 		switch {
 		case c.TrustEmail == TrustNever:
 			l.problem(path, "lets in verified e-mail addresses only, and trust_email: never takes none for verified, so that nobody could come in", do)
-		case c.Attribute(AttrEmail) == "":
+		case !c.maps(AttrEmail):
 			l.problem(path, "lets in verified e-mail addresses only, and attributes.email is empty, so that nobody could come in", do)
 		}
 	}
-	if len(c.Require.Groups) > 0 && c.Attribute(AttrGroups) == "" {
+	if len(c.Require.Groups) > 0 && !c.maps(AttrGroups) {
 		l.problem(at+".require.groups", "asks for a group, and attributes.groups is empty, so that nobody could come in", "name the claim that has the groups, or remove it")
 	}
 }
@@ -161,8 +161,8 @@ func (l *loader) validateAttribute(path string, a Attribute) {
 	if !isName(a.Name) {
 		l.problem(path, "the name of an attribute is part of a header's name", "write letters, digits and - . _, beginning with a letter or digit, at most 64")
 	}
-	if !isClaimPath(a.Path) {
-		l.problem(path, l.show(path, a.Path)+" is not the path of a claim", "write the names of claims, with dots between them where they nest")
+	if len(a.From) == 1 && !isClaimPath(a.From[0]) {
+		l.problem(path, l.show(path, a.From[0])+" is not the path of a claim", "write the names of claims, with dots between them where they nest")
 	}
 }
 

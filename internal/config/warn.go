@@ -69,7 +69,7 @@ func (l *loader) warnConnection(at string, c *Connection, all *Config) {
 	if strings.HasPrefix(c.Issuer, "http:") && !isLoopback(host(c.Issuer)) {
 		l.warning(at+".insecure_http", WarnInsecureHTTP, fmt.Sprintf("connection %s: the issuer is reached over http: whoever is on the way can sign in as anybody; use https", c.ID))
 	}
-	if c.TrustEmail == TrustAlways && c.Attribute(AttrEmail) != "" {
+	if c.TrustEmail == TrustAlways && c.maps(AttrEmail) {
 		l.warning(at+".trust_email", WarnEmailTrusted, fmt.Sprintf("connection %s: every e-mail address counts as verified, so whoever can type an address there can be its owner here; use claim where the provider sends email_verified", c.ID))
 	}
 	if c.JIT.Enabled {
@@ -119,7 +119,7 @@ func (l *loader) warnSharedEmail(i int, c *Config) {
 
 func sharedDomain(a, b *Connection) (string, bool) {
 	for _, c := range [...]*Connection{a, b} {
-		if c.TrustEmail == TrustNever || c.Attribute(AttrEmail) == "" {
+		if c.TrustEmail == TrustNever || !c.maps(AttrEmail) {
 			return "", false
 		}
 	}
@@ -156,7 +156,7 @@ func (l *loader) warnGroups(c *Config) {
 	slices.Sort(named)
 	list := strings.Trim(quote(strings.Join(slices.Compact(named), ", ")), `"`)
 	for i := range c.Connections {
-		if c := &c.Connections[i]; c.Groups == nil && c.Attribute(AttrGroups) != "" {
+		if c := &c.Connections[i]; c.Groups == nil && c.maps(AttrGroups) {
 			l.warning(index("connections", i)+".groups_allowed", WarnGroupsAllowed, fmt.Sprintf("connection %s may supply any group, also those that rules of this file name (%s): whoever manages groups there gives rights here; list the groups that it may supply", c.ID, list))
 		}
 	}

@@ -30,10 +30,20 @@ var denials = map[auth.Reason]failure{
 		text:   "It belongs to another way of signing in and may not be joined with this one.",
 		advice: "Sign in the way you did before, or ask your IT support to join the two.",
 	},
-	auth.DeniedConfirm: {
-		title:  "Your account has to be confirmed",
-		text:   "An account with your e-mail address exists already, and you would have to prove that it is yours. That step is not available here yet.",
-		advice: "Sign in the way you did before, or ask an administrator to join this sign-in to your account.",
+	auth.DeniedProof: {
+		title:  "That did not confirm your account",
+		text:   "You signed in, but as somebody whom the account that was to be confirmed does not know.",
+		advice: "Start again, and sign in there as you did when you last used the account. Nothing has been changed.",
+	},
+	auth.DeniedQuarantine: {
+		title:  "This e-mail address cannot be used yet",
+		text:   "It belonged to an account that was deleted lately, and for a while nobody else can take its place.",
+		advice: "Ask an administrator, who can give you an account.",
+	},
+	auth.DeniedGroups: {
+		title:  "Your groups could not be read",
+		text:   "You proved who you are, but your organisation's sign-in service did not say which groups you are in: there are too many.",
+		advice: "Ask your IT support to have only those groups sent that are assigned to this application. Nothing has been changed.",
 	},
 	auth.DeniedUnconfirmable: {
 		title:  "Your account cannot be confirmed",

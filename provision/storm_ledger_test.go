@@ -27,6 +27,7 @@ type ledgerAccount struct {
 	sync.Mutex                 // held by the administrator who works on it
 	links      map[Link]bool   // of those who came in
 	left       map[string]bool // connections that an administrator wanted to cut; "": deletion
+	closed     bool            // an administrator wanted to disable or delete it
 	shut       int             // when it was acknowledged to be disabled or deleted; 0: it was not
 	groups     []string        // the lists of local groups that it may have
 }
@@ -94,6 +95,13 @@ func (l *ledger) alone(id string) (done func()) {
 
 func (l *ledger) leave(id, connection string) {
 	l.locked(func() { l.account(id).left[connection] = true })
+}
+
+func (l *ledger) close(id string) { l.locked(func() { l.account(id).closed = true }) }
+
+func (l *ledger) closing(id string) (yes bool) {
+	l.locked(func() { yes = l.accounts[id] != nil && l.accounts[id].closed })
+	return yes
 }
 
 func (l *ledger) shut(id string) { l.locked(func() { l.now++; l.account(id).shut = l.now }) }

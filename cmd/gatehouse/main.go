@@ -28,6 +28,7 @@ usage: gatehouse COMMAND [flags]
                                                  --connection ID --claims F [--config F] [--json]
   user      add|list|show|set|disable|enable|delete|set-password|reset-mfa|unlink
   session   list|end
+  doctor    find what is wrong in the store      [--repair] [--config F] [--json]
   health    ask the running server               [--config F]
   version   print the version
 
@@ -57,6 +58,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return runUser(args, stdin, stdout, stderr)
 	case "session":
 		return runSession(args, stdout, stderr)
+	case "doctor":
+		return runDoctor(args, stdout, stderr)
 	case "health":
 		return runHealth(args, stdout, stderr)
 	case "version", "--version":

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// commandTimeout bounds a whole command.
+	// commandTimeout bounds a whole command that does not say how long it takes.
 	commandTimeout = 2 * time.Minute
 	// startingTimeout is how long a command waits for a server that holds the
 	// embedded store and does not answer at its socket: it may be starting, or
@@ -33,7 +33,7 @@ func administer(path string, c adminsock.Command, stdout, stderr io.Writer) int 
 	if err != nil {
 		return failed(stderr, err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), max(c.Within, commandTimeout))
 	defer cancel()
 	result, err := whereTheStoreIs(ctx, cfg, c, stderr)
 	if err != nil {
@@ -90,6 +90,8 @@ func (a *administration) run(ctx context.Context, c adminsock.Command) adminsock
 			code = a.user(ctx, c.Args[1:], c.Stdin, &stdout, &stderr)
 		case "session":
 			code = a.session(ctx, c.Args[1:], &stdout, &stderr)
+		case "doctor":
+			code = a.doctor(ctx, c.Args[1:], &stdout, &stderr)
 		}
 	}
 	return adminsock.Result{Stdout: stdout.Bytes(), Stderr: stderr.Bytes(), Code: code}

@@ -14,10 +14,15 @@
 // and opens no store.
 package adminsock
 
+import "time"
+
 // Command is a command line to be run by the server, and its input.
 type Command struct {
 	Args  []string `json:"args"`
 	Stdin []byte   `json:"stdin,omitempty"`
+	// Within is how long the command may take; what is shorter than the usual
+	// two minutes is those.
+	Within time.Duration `json:"within,omitempty"`
 }
 
 // Result is how a command ended.

@@ -21,7 +21,10 @@ const (
 	// probeTimeout is how long a server that holds the socket may take to
 	// accept a connection before it counts as answering.
 	probeTimeout = 2 * time.Second
-	runTimeout   = 2 * time.Minute // for one command
+	runTimeout   = 2 * time.Minute // for one command that does not say
+	// longestRun bounds what a command may ask for: one that hangs must end.
+	longestRun    = 24 * time.Hour
+	answerTimeout = 10 * time.Second // for what it printed
 )
 
 // ErrInUse says that another server answers at the socket.
@@ -52,7 +55,7 @@ func (s *Server) Listen(path string) error {
 		Handler:           mux,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      runTimeout + 10*time.Second,
+		WriteTimeout:      runTimeout + answerTimeout,
 		IdleTimeout:       10 * time.Second,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn),
@@ -84,7 +87,12 @@ func (s *Server) command(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the command cannot be read", http.StatusBadRequest)
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), runTimeout)
+	within := min(max(c.Within, runTimeout), longestRun)
+	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(within + answerTimeout)); err != nil {
+		http.Error(w, "the command cannot be waited for", http.StatusInternalServerError)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), within)
 	defer cancel()
 	answer, err := json.Marshal(s.Run(ctx, c))
 	if err != nil || len(answer) > maxResult {

@@ -22,9 +22,7 @@ func (l *loader) config(root *yaml.Node) *Config {
 		APIPaths:    o.texts("api_paths"),
 		Log:         logging(o.object("log")),
 	}
-	jit := o.object("jit_provisioning")
-	c.JITProvisioning.PreserveLocallyAddedClaims = jit.flag("preserve_locally_added_claims", false)
-	jit.done()
+	c.JITProvisioning = jitProvisioning(o.object("jit_provisioning"))
 	c.resolveAttributeSync()
 	c.IdentityHeaders = identityHeaders(o.object("identity_headers"))
 	admin(o.object("admin"))

@@ -1,9 +1,5 @@
 package config
 
-import (
-	"go.yaml.in/yaml/v3"
-)
-
 // connectionTypes are the types of the contract; this version acts on oidc.
 var connectionTypes = [...]string{"oidc", "github", "gitlab", "google", "entra", "oauth2"}
 
@@ -34,8 +30,11 @@ func connection(o *object) Connection {
 		Require:      require(o.object("require")),
 		TrustEmail:   o.choice("trust_email", TrustClaim, TrustClaim, TrustAlways, TrustNever),
 		User:         o.text("user", ""),
+		GroupMapping: groupMapping(o),
 		Attributes:   attributes(o),
 		JIT:          jit(o.object("jit")),
+		Disabled:     !o.flag("enabled", true),
+		Tests:        fixtures(o),
 	}
 	c.Name = o.text("name", c.ID)
 	if c.User == "" {
@@ -54,51 +53,25 @@ func require(o *object) Require {
 	defer o.done()
 	r := Require{Groups: o.texts("groups")}
 	for _, e := range o.entries("claims") {
-		var values []string
-		if !isNull(e.node) && e.node.Kind == yaml.SequenceNode {
-			items, path, _ := o.l.items(e.node, e.path)
-			values = o.l.texts(items, path)
-		} else if !isNull(e.node) {
-			values = []string{o.l.text(e.node, e.path, "")}
-		}
 		if r.Claims == nil {
 			r.Claims = map[string][]string{}
 		}
-		r.Claims[e.name] = values
+		r.Claims[e.name] = o.l.oneOrMore(e.node, e.path)
 	}
 	return r
 }
 
-// attributes reads the mapping of claims. What the file leaves out of the
-// four known names keeps its usual claim; an empty path leaves one out.
-func attributes(o *object) []Attribute {
-	all := []Attribute{
-		{Name: AttrUsername, From: []string{"preferred_username"}},
-		{Name: AttrEmail, From: []string{"email"}},
-		{Name: AttrName, From: []string{"name"}},
-		{Name: AttrGroups, From: []string{"groups"}},
+// groupMapping reads what the groups of the provider are called here.
+func groupMapping(o *object) map[string][]string {
+	entries := o.entries("group_mapping")
+	if len(entries) == 0 {
+		return nil
 	}
-entries:
-	for _, e := range o.entries("attributes") {
-		var from []string
-		if path := o.l.text(e.node, e.path, ""); path != "" {
-			from = []string{path}
-		}
-		for i := range all {
-			if all[i].Name == e.name {
-				all[i].From = from
-				continue entries
-			}
-		}
-		all = append(all, Attribute{Name: e.name, From: from})
+	names := make(map[string][]string, len(entries))
+	for _, e := range entries {
+		names[e.name] = o.l.oneOrMore(e.node, e.path)
 	}
-	mapped := all[:0]
-	for _, a := range all {
-		if len(a.From) > 0 {
-			mapped = append(mapped, a)
-		}
-	}
-	return mapped
+	return names
 }
 
 // unset is what attribute_sync may say in place of saying nothing.

@@ -28,7 +28,7 @@ func TestProblemsComeTogether(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	want := "config.yaml:1: sever: there is no such key; did you mean server?\n" +
-		"config.yaml:2: session.lifetime: must be a duration; write a number and its unit, such as 90s, 15m or 24h\n" +
+		"config.yaml:2: session.lifetime: must be a duration; write a number and its unit, such as 90s, 15m, 24h or 90d\n" +
 		"config.yaml:3: listen: there is no such key; did you mean server.listen?"
 	if err.Error() != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)

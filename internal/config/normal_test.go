@@ -128,7 +128,7 @@ log: {level: DEBUG, format: Text}
 			},
 			JIT: JIT{AttributeSync: SyncPreserveLocal, GroupSync: GroupsMerge, LinkExisting: LinkConfirm, LinkProtectedGroups: []string{}},
 		}},
-		JITProvisioning: JITProvisioning{PreserveLocallyAddedClaims: true},
+		JITProvisioning: JITProvisioning{PreserveLocallyAddedClaims: true, Inactive: Inactive{ExemptGroups: []string{"admins"}}},
 		Local:           Local{Password: Password{MinLength: 16}},
 		MFA:             MFA{Enforce: EnforceOff, Methods: []string{MethodTOTP}, TOTP: TOTP{Issuer: "Acme"}},
 		IdentityHeaders: IdentityHeaders{User: "X-User", Groups: "X-Groups", PreferredUsername: "X-Name", AttributeNames: map[string]string{"department": "X-Dept"}},

@@ -168,6 +168,19 @@ func (l *loader) texts(items []*yaml.Node, path string) []string {
 	return texts
 }
 
+// oneOrMore returns a list of texts that may be written without its brackets
+// where it has one item. No value is none.
+func (l *loader) oneOrMore(n *yaml.Node, path string) []string {
+	if isNull(n) {
+		return nil
+	}
+	if n.Kind != yaml.SequenceNode {
+		return []string{l.text(n, path, "")}
+	}
+	items, path, _ := l.items(n, path)
+	return l.texts(items, path)
+}
+
 // entry is one key of a mapping whose keys are free.
 type entry struct {
 	name string

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -90,17 +89,6 @@ func (o *object) number(key string, fallback int) int {
 		return fallback
 	}
 	return number
-}
-
-// duration returns the duration under a key.
-func (o *object) duration(key string, fallback time.Duration) time.Duration {
-	n, path := o.take(key)
-	d, err := time.ParseDuration(o.l.text(n, path, fallback.String()))
-	if err != nil {
-		o.l.problem(path, "must be a duration", "write a number and its unit, such as 90s, 15m or 24h")
-		return fallback
-	}
-	return d
 }
 
 // choice returns the one of the values that stands under a key, in any letter

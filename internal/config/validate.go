@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"strings"
-	"time"
 	"unicode/utf8"
 )
 
@@ -70,26 +69,4 @@ func (l *loader) validateMFA(m MFA) {
 	if issuer := m.TOTP.Issuer; issuer == "" || strings.Contains(issuer, ":") {
 		l.problem("mfa.totp.issuer", "is empty or has a colon, which separates issuer and account in an authenticator app", "write the name of your site, such as Gatehouse")
 	}
-}
-
-// validateDuration holds a duration to its bounds.
-func (l *loader) validateDuration(path string, d, least, most time.Duration) {
-	switch {
-	case d < least:
-		l.problem(path, fmt.Sprintf("%s is shorter than %s", short(d), short(least)), "write a longer time, such as 30s")
-	case d > most:
-		l.problem(path, fmt.Sprintf("%s is longer than %s", short(d), short(most)), "write a shorter time")
-	}
-}
-
-// short writes a duration as people do: 24h, not 24h0m0s.
-func short(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
 }

@@ -32,9 +32,16 @@ type booking struct {
 	draft string    // account that is written as pending, and not committed
 	open  string    // account that has our Change, and no commit
 	seen  map[string]time.Time
+
+	decision string  // id of the next change, in history
+	spent    bool    // the decision was carried out
+	by       *acting // who decided; nil: whom the context names
+	event    string  // to be noted; "": what the change itself tells
 }
 
-func (d *Directory) book() *booking { return &booking{Directory: d, owner: rand.Text()} }
+func (d *Directory) book() *booking {
+	return &booking{Directory: d, owner: rand.Text(), decision: newDecision()}
+}
 
 // newID returns a fresh account id. Ids are never reused: an index entry that
 // was left behind can therefore never lead to somebody else.
@@ -45,6 +52,7 @@ type found struct {
 	account *Account // that bears the name; nil: the name may be reserved
 	value   []byte   // the entry as read; nil: none
 	dead    *Account // announces the name, and its lease is over
+	tomb    *tomb    // the name is in quarantine; nil: it is not
 }
 
 // look reads who has a name. Errors: errBusy while somebody else's reservation
@@ -69,6 +77,9 @@ func (b *booking) look(ctx context.Context, n name) (found, error) {
 		return found{account: a, value: value}, nil
 	}
 	until, owner, f := e.Until, e.Owner, found{value: value}
+	if e.Tomb.holds(b.now()) {
+		f.tomb = e.Tomb
+	}
 	if a != nil && a.announces(n) {
 		f.dead, owner = a, a.Change.Owner
 		if a.Change.Until.After(until) {
@@ -109,9 +120,12 @@ func (b *booking) reserve(ctx context.Context, n name, account string, f found) 
 		}
 	}
 	b.hold(n)
-	value := entry{Account: account, Owner: b.owner, Until: b.until}.encode()
+	value, ttl := entry{Account: account, Owner: b.owner, Until: b.until, Tomb: f.tomb}.encode(), remains
+	if f.tomb != nil {
+		ttl = max(ttl, f.tomb.Until.Sub(b.now()))
+	}
 	if f.value == nil {
-		err := b.Store.Create(ctx, n.key, value, remains)
+		err := b.Store.Create(ctx, n.key, value, ttl)
 		if errors.Is(err, store.ErrExists) {
 			return errBusy
 		}
@@ -122,7 +136,7 @@ func (b *booking) reserve(ctx context.Context, n name, account string, f found) 
 		case bytes.Equal(old, value):
 			return nil, 0, store.ErrNoChange
 		case old == nil || bytes.Equal(old, f.value):
-			return value, remains, nil
+			return value, ttl, nil
 		}
 		return nil, 0, errBusy
 	})
@@ -180,36 +194,66 @@ func (b *booking) kill(ctx context.Context, dead *Account) error {
 	return nil
 }
 
-// free removes an index entry, if it is the one that is meant.
+// free removes an index entry, if it is the one that is meant. A tombstone that
+// it stands on is there again.
 func (d *Directory) free(ctx context.Context, n name, meant func(entry) bool) error {
 	return d.Store.Update(ctx, n.key, func(old []byte) ([]byte, time.Duration, error) {
 		e, err := decodeEntry(old)
 		if old == nil || err != nil || !meant(e) {
 			return nil, 0, store.ErrNoChange
 		}
-		return nil, 0, nil
+		value, ttl := e.without(d.now())
+		if value != nil && e.isTombstone() {
+			return nil, 0, store.ErrNoChange
+		}
+		return value, ttl, nil
 	})
 }
 
-// swap replaces an account's record if it still is as it was read. Errors:
-// errReplan when it is not, and those of the store.
-func (d *Directory) swap(ctx context.Context, from, to *Account) error {
+// swap replaces an account's record if it still is as it was read. What that
+// changes is written into its history first. Errors: errReplan when it is not
+// as it was read, errBusy, and those of the store.
+func (b *booking) swap(ctx context.Context, from, to *Account) error {
+	e, told := b.entry(ctx, from, to)
+	if told {
+		if err := b.foretell(ctx, from.ID, e); err != nil {
+			return err
+		}
+		to.Decision = e.Decision
+	}
 	value := to.encode()
-	err := d.Store.Update(ctx, accountKey(from.ID), func(old []byte) ([]byte, time.Duration, error) {
+	gone := false
+	err := b.Store.Update(ctx, accountKey(from.ID), func(old []byte) ([]byte, time.Duration, error) {
 		switch {
 		case bytes.Equal(old, value):
 			// A store that lost its answer and asked again finds our own write.
 			return nil, 0, store.ErrNoChange
 		case !bytes.Equal(old, from.raw):
+			gone = lost(old)
 			return nil, 0, errReplan
 		}
 		return value, 0, nil
 	})
+	if gone && told {
+		// Our entry came after the deletion had removed the history. Ids are
+		// never reused: it would stay, and tell of a person who is gone.
+		if err := b.Store.Delete(ctx, historyKey(from.ID)); err != nil {
+			return err
+		}
+	}
 	if err != nil {
 		return err
 	}
 	to.raw = value
+	b.spent = b.spent || told || from.Status == Pending
 	return nil
+}
+
+// lost reports whether a record is that of an account which is deleted, or
+// about to be.
+func lost(value []byte) bool {
+	a, err := decodeAccount(value)
+	return value == nil || err == nil && a.Status == Deleting
 }
 
 // announce writes into an account which name it is about to bear.

@@ -287,10 +287,14 @@ func TestOperationsOfASignIn(t *testing.T) {
 		},
 		{"again", identity("acme", "alice"), 0, "get link, get account, get signin"},
 		{"the day after", identity("acme", "alice"), 25 * time.Hour, "get link, get account, get signin, update signin"},
-		{"changed", identity("acme", "alice", groups("x")), 0, "get link, get account, update account, get signin"},
+		{"changed", identity("acme", "alice", groups("x")), 0, "get link, get account, update history, update account, get signin"},
 		{
 			"through another connection", identity("partner", "alice", groups("x")), 0,
-			"get link, get email, get account, create link, update account, update link, update account, get signin",
+			"get link, get email, get account, create link, update account, update link, update history, update account, get signin",
+		},
+		{
+			"with another e-mail", identity("acme", "alice", groups("x"), email("al@people.example", true)), 0,
+			"get link, get account, get email, create email, update account, update email, get email, update history, update account, update email, get signin",
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -258,7 +258,7 @@ func session(o auth.Outcome) *auth.Session {
 func dump(t testing.TB, st store.Store) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for _, prefix := range []string{"account:", "link:", "email:", "username:", "signin:", "password:", "totp:"} {
+	for _, prefix := range []string{"account:", "link:", "email:", "username:", "signin:", "history:", "password:", "totp:"} {
 		err := st.Scan(context.Background(), prefix, func(key string, value []byte) error {
 			all[key] = string(value)
 			return nil

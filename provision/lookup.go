@@ -27,6 +27,7 @@ type View struct {
 	Links         []Link               `json:"links"`
 	Source        string               `json:"source"` // who made the account
 	Created       time.Time            `json:"created"`
+	Decision      string               `json:"decision,omitempty"`    // of its last change; see History
 	LastSignIn    time.Time            `json:"last_sign_in,omitzero"` // to a day
 }
 
@@ -36,7 +37,7 @@ func (a *Account) view() View {
 		Email: a.Email.Address, EmailVerified: a.Email.Verified, EmailSource: a.Email.Source, EmailTime: a.Email.Time,
 		Name: a.Name(), Groups: a.GroupNames(), GroupSources: append([]Group{}, a.Groups...),
 		Attributes: a.Attributes, Links: append([]Link{}, a.Links...),
-		Source: a.Source, Created: a.Created,
+		Source: a.Source, Created: a.Created, Decision: a.Decision,
 	}
 	if v.Attributes == nil {
 		v.Attributes = map[string]Attribute{}

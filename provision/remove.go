@@ -9,11 +9,13 @@ import (
 	"gatehouse/internal/store"
 )
 
-// Delete removes an account for ever, with its links, password and factors.
+// Delete removes an account for ever, with everything that is kept about it.
 // From its first write on the account is refused everywhere; a deletion that
-// died on its way is finished by another call. The username's entry goes last,
-// so that the same name still finds what is left. Errors: auth.ErrNotFound,
-// *RefusedError, auth.ErrStoreDown.
+// died on its way is finished by another call. Under a quarantine its verified
+// e-mail and its username become tombstones, which bar others from them;
+// otherwise the username's entry goes last. Either way the same name still
+// finds what is left. Errors: auth.ErrNotFound, *RefusedError,
+// auth.ErrStoreDown.
 func (d *Directory) Delete(ctx context.Context, who string) error {
 	var gone *Account
 	b := d.book()
@@ -27,10 +29,11 @@ func (d *Directory) Delete(ctx context.Context, who string) error {
 			return nil
 		}
 		next := a.clone()
-		next.Status, next.Change = Deleting, nil
+		next.Status, next.Change, next.Deleted = Deleting, nil, d.now()
 		if err := b.swap(ctx, a, next); err != nil {
 			return err
 		}
+		gone = next
 		d.changed(ctx, a.ID)
 		return nil
 	})
@@ -43,13 +46,18 @@ func (d *Directory) Delete(ctx context.Context, who string) error {
 // remove deletes what an account in status Deleting leaves behind. Entries
 // that lead to it lead nowhere from now on, whatever their state.
 func (d *Directory) remove(ctx context.Context, a *Account) error {
-	mine := func(e entry) bool { return e.Account == a.ID }
+	mine := func(e entry) bool { return e.Account == a.ID && !e.isTombstone() }
 	username := d.names().username(a.Username)
+	quarantine := a.Deleted.Add(d.Quarantine)
 	for _, n := range d.names().of(a) {
-		if n.key == username.key {
-			continue
+		var err error
+		switch {
+		case n.kind != byLink && d.now().Before(quarantine):
+			err = d.bury(ctx, n, a, quarantine)
+		case n.key != username.key:
+			err = d.free(ctx, n, mine)
 		}
-		if err := d.free(ctx, n, mine); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -59,11 +67,29 @@ func (d *Directory) remove(ctx context.Context, a *Account) error {
 	if err := d.Store.Delete(ctx, signInPrefix+a.ID); err != nil {
 		return err
 	}
+	if err := d.Store.Delete(ctx, historyKey(a.ID)); err != nil {
+		return err
+	}
 	if err := d.Store.Delete(ctx, accountKey(a.ID)); err != nil {
 		return err
 	}
 	d.changed(ctx, a.ID)
 	return d.free(ctx, username, mine)
+}
+
+// bury puts a name of a deleted account into quarantine. The tombstone leads
+// to the account as long as there is one. A name that another account has got
+// meanwhile, because the entry had been lost, stays theirs.
+func (d *Directory) bury(ctx context.Context, n name, a *Account, until time.Time) error {
+	return d.Store.Update(ctx, n.key, func(old []byte) ([]byte, time.Duration, error) {
+		if old != nil {
+			if e, err := decodeEntry(old); err != nil || e.Account != a.ID || e.isTombstone() {
+				return nil, 0, errors.Join(err, store.ErrNoChange)
+			}
+		}
+		e := entry{Account: a.ID, Tomb: d.names().tombOf(a, until)}
+		return e.encode(), until.Sub(d.now()), nil
+	})
 }
 
 // Unlink cuts the ties of an account to a connection, or the one to a subject

@@ -57,7 +57,8 @@ func newConnection(conn config.Connection, all config.JITProvisioning) *connecti
 //
 // Errors: *auth.Denied and auth.ErrInvalidAnswer, after which nothing has
 // changed; auth.ErrStoreDown, after which nobody can use what was begun, and
-// the next sign-in starts anew or finds it finished.
+// the next sign-in starts anew or finds it finished. A denial names its
+// decision, as an outcome does.
 func (r *Resolver) Resolve(ctx context.Context, identity auth.Identity) (auth.Outcome, error) {
 	return r.resolve(ctx, identity, "")
 }
@@ -68,6 +69,19 @@ func (r *Resolver) ResolveConfirmed(ctx context.Context, identity auth.Identity,
 }
 
 func (r *Resolver) resolve(ctx context.Context, identity auth.Identity, proved string) (auth.Outcome, error) {
+	b := r.directory.book()
+	outcome, err := r.decision(ctx, b, identity, proved)
+	if denied, ok := errors.AsType[*auth.Denied](err); ok {
+		denied.Decision = b.decision
+	}
+	if err != nil {
+		return auth.Outcome{}, err
+	}
+	outcome.Decision = b.decision
+	return outcome, nil
+}
+
+func (r *Resolver) decision(ctx context.Context, b *booking, identity auth.Identity, proved string) (auth.Outcome, error) {
 	if identity.Connection == auth.Local {
 		return r.resolveLocal(ctx, identity)
 	}
@@ -82,14 +96,14 @@ func (r *Resolver) resolve(ctx context.Context, identity auth.Identity, proved s
 		}
 		return auth.Outcome{Verdict: auth.PassThrough, Identity: id.Identity, Rules: conn.rules}, nil
 	}
-	s := &signIn{booking: r.directory.book(), resolver: r, conn: conn, id: id, proved: proved}
+	s := &signIn{booking: b, resolver: r, conn: conn, id: id, proved: proved}
 	var outcome auth.Outcome
 	err = s.run(ctx, func(ctx context.Context) (err error) {
 		outcome, err = s.attempt(ctx)
 		return err
 	})
 	if err != nil {
-		return auth.Outcome{}, storeTrouble("resolve", err)
+		return auth.Outcome{}, storeTrouble("resolve, decision "+b.decision, err)
 	}
 	outcome.Rules = conn.rules
 	return outcome, nil

@@ -23,32 +23,11 @@ type signIn struct {
 
 // attempt goes the whole way once: look, decide, and do what was decided.
 func (s *signIn) attempt(ctx context.Context) (auth.Outcome, error) {
-	q := question{conn: s.conn, id: s.id, proved: s.proved, now: s.now()}
-	link := s.names().link(linkOf(s.id.Identity, q.now))
-	atLink, err := s.look(ctx, link)
+	q, err := s.ask(ctx)
 	if err != nil {
 		return auth.Outcome{}, err
 	}
-	q.byLink = atLink.account
-	var atEmail found
-	if q.byLink == nil && s.id.EmailVerified {
-		if atEmail, err = s.look(ctx, s.names().email(s.id.Email)); err != nil {
-			return auth.Outcome{}, err
-		}
-		if atEmail.account != nil && atEmail.account.bears(link) && !s.raced {
-			// Another sign-in has made the link between our two reads. (Twice in
-			// a row it is an index entry that was lost, and is made anew.)
-			s.raced = true
-			return auth.Outcome{}, errReplan
-		}
-		if atEmail.account != nil {
-			q.byEmail = []*Account{atEmail.account}
-		}
-	}
-	if err := s.inform(ctx, &q); err != nil {
-		return auth.Outcome{}, err
-	}
-	p, err := decide(q)
+	p, err := decide(q.question)
 	if err != nil {
 		return auth.Outcome{}, err
 	}
@@ -58,15 +37,16 @@ func (s *signIn) attempt(ctx context.Context) (auth.Outcome, error) {
 	if err := s.sized(p); err != nil {
 		return auth.Outcome{}, err
 	}
+	s.by = s.decider(p)
 	a := p.account
 	switch p.verdict {
 	case auth.Unchanged:
 	case auth.Updated:
 		a, err = s.update(ctx, q.byLink, a)
 	case auth.Linked:
-		err = s.link(ctx, link, atLink, q.byEmail[0], a)
+		err = s.link(ctx, q.link, q.atLink, q.byEmail[0], a)
 	default:
-		err = s.create(ctx, a, link, atLink, atEmail)
+		err = s.create(ctx, a, q.link, q.atLink, q.atEmail)
 	}
 	if err != nil {
 		return auth.Outcome{}, err
@@ -79,6 +59,49 @@ func (s *signIn) attempt(ctx context.Context) (auth.Outcome, error) {
 		return auth.Outcome{}, err
 	}
 	return auth.Outcome{Verdict: p.verdict, Account: a.ID, Identity: s.id.Identity}, nil
+}
+
+// decider is who carries out a plan, as history says it.
+func (s *signIn) decider(p plan) *acting {
+	if p.verdict == auth.Linked && s.proved == p.account.ID {
+		return &acting{Actor{Kind: ActorPerson}, p.why}
+	}
+	return &acting{Actor{Kind: ActorConnection, Name: s.conn.ID}, p.why}
+}
+
+// asked is the question of a sign-in, and what stood where it looked.
+type asked struct {
+	question
+	link            name
+	atLink, atEmail found
+}
+
+// ask finds everything that the decision needs to know. It only reads: explain
+// asks the same.
+func (s *signIn) ask(ctx context.Context) (asked, error) {
+	q := asked{question: question{conn: s.conn, id: s.id, proved: s.proved, now: s.now()}}
+	q.link = s.names().link(linkOf(s.id.Identity, q.now))
+	var err error
+	if q.atLink, err = s.look(ctx, q.link); err != nil {
+		return q, err
+	}
+	q.byLink = q.atLink.account
+	if q.byLink == nil && s.id.EmailVerified {
+		if q.atEmail, err = s.look(ctx, s.names().email(s.id.Email)); err != nil {
+			return q, err
+		}
+		if a := q.atEmail.account; a != nil {
+			if a.bears(q.link) && !s.raced {
+				// Another sign-in has made the link between our two reads. (Twice in
+				// a row it is an index entry that was lost, and is made anew.)
+				s.raced = true
+				return q, errReplan
+			}
+			q.byEmail = []*Account{a}
+		}
+		q.barred = q.atEmail.tomb.bars(q.link, q.now)
+	}
+	return q, s.inform(ctx, &q.question)
 }
 
 // inform finds out what else the decision needs to know, and asks nothing that
@@ -124,14 +147,18 @@ func (s *signIn) update(ctx context.Context, before, after *Account) (*Account, 
 		if err != nil {
 			return nil, err
 		}
-		if f.account == nil {
+		if f.account == nil && !f.tomb.bars(s.names().link(linkOf(s.id.Identity, s.now())), s.now()) {
 			err := s.moveEmail(ctx, before, after, n, f)
 			return after, err
 		}
 		// The link is stronger than the address: the person is who they were,
-		// and the other account keeps its e-mail.
-		s.log().WarnContext(ctx, "the e-mail of a person has changed to that of another account; theirs stays as it was",
-			"account", before.ID, "other_account", f.account.ID, "connection", s.conn.ID)
+		// and the other account, or the quarantine of a deleted one, keeps it.
+		other := ""
+		if f.account != nil {
+			other = f.account.ID
+		}
+		s.log().WarnContext(ctx, "the e-mail of a person has changed to that of another account, or of one that was deleted lately; theirs stays as it was",
+			"account", before.ID, "other_account", other, "connection", s.conn.ID)
 		after.Email = before.Email
 		if after.equal(before) {
 			return before, nil
@@ -227,7 +254,7 @@ func (s *signIn) create(ctx context.Context, a *Account, link name, atLink, atEm
 		}
 		mine = append(mine, n)
 	}
-	username, err := s.username(ctx, a)
+	username, err := s.username(ctx, a, link)
 	if err != nil {
 		return err
 	}
@@ -235,8 +262,9 @@ func (s *signIn) create(ctx context.Context, a *Account, link name, atLink, atEm
 }
 
 // username reserves the first name of the account's candidates that is free.
-// One that another sign-in is about to take is taken.
-func (s *signIn) username(ctx context.Context, a *Account) (name, error) {
+// One that another sign-in is about to take is taken, and so is one that is in
+// quarantine: who has it might be taken for whom it was.
+func (s *signIn) username(ctx context.Context, a *Account, link name) (name, error) {
 	candidates := fallbackUsernames(s.id.Identity)
 	if a.Username != "" {
 		candidates = slices.Insert(candidates, 0, a.Username)
@@ -246,10 +274,13 @@ func (s *signIn) username(ctx context.Context, a *Account) (name, error) {
 		err := s.reserve(ctx, n, a.ID, found{})
 		if errors.Is(err, errBusy) {
 			var f found
+			barred := false
 			if f, err = s.look(ctx, n); err == nil && f.account == nil {
-				err = s.reserve(ctx, n, a.ID, f)
+				if barred = f.tomb.bars(link, s.now()); !barred {
+					err = s.reserve(ctx, n, a.ID, f)
+				}
 			}
-			if f.account != nil || errors.Is(err, errBusy) {
+			if barred || f.account != nil || errors.Is(err, errBusy) {
 				continue
 			}
 		}
@@ -265,6 +296,7 @@ func (s *signIn) username(ctx context.Context, a *Account) (name, error) {
 // write makes a new account whose names are reserved: pending first, then the
 // names in the given order, the link last, then active.
 func (b *booking) write(ctx context.Context, a *Account, mine []name) error {
+	a.Origin, a.Decision = b.decision, b.decision
 	draft := a.clone()
 	draft.Status, draft.Change = Pending, &Change{Owner: b.owner, Until: b.until}
 	b.draft = a.ID

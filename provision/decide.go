@@ -15,6 +15,7 @@ type question struct {
 	id       admitted
 	byLink   *Account   // bears the identity's link
 	byEmail  []*Account // bear its verified e-mail
+	barred   bool       // that e-mail is kept from the identity: it was a deleted account's
 	password bool       // the account that was found has a password
 	factor   bool       // and a second factor
 	others   []string   // and identities linked through these other connections, which are open
@@ -43,6 +44,11 @@ func decide(q question) (plan, error) {
 	}
 	if len(q.byEmail) == 1 {
 		return decideMatched(q, q.byEmail[0])
+	}
+	if q.barred {
+		// Not even link_existing: always: the mailbox may have a new owner, to
+		// whom applications would give what the former one left with them.
+		return plan{}, denied(q.conn, auth.DeniedQuarantine, "the e-mail belonged to an account that was deleted lately, and not to this identity")
 	}
 	return decideNew(q)
 }

@@ -39,6 +39,10 @@ type Directory struct {
 
 	CacheTTL time.Duration // upper bound on a stale answer; 0: no cache
 
+	// Quarantine is how long others are barred from the e-mail and the username
+	// of an account that is deleted; 0: not at all.
+	Quarantine time.Duration
+
 	Log *slog.Logger     // nil: slog.Default
 	Now func() time.Time // nil: time.Now
 

@@ -3,6 +3,7 @@ package provision
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"gatehouse/internal/seal"
@@ -92,6 +93,49 @@ type entry struct {
 	Account string    `json:"account"`
 	Owner   string    `json:"owner"`
 	Until   time.Time `json:"until,omitzero"` // of a reservation; confirmed: zero
+	Tomb    *tomb     `json:"tomb,omitempty"` // the name is in quarantine
+}
+
+// tomb is the quarantine of a name. An entry that has one and no owner is a
+// tombstone: it leads to nobody, and goes by itself. While somebody who may
+// have the name reserves it, their reservation stands on the tomb: if they die
+// over it, the name is in quarantine as before.
+type tomb struct {
+	Until time.Time `json:"until"`
+	// Links are the index keys of the identities that were linked to the
+	// deleted account: whoever they are may have the name again.
+	Links []string `json:"links"`
+}
+
+// tombOf is the quarantine of the names of an account that is deleted.
+func (n names) tombOf(a *Account, until time.Time) *tomb {
+	t := &tomb{Until: until, Links: []string{}}
+	for _, l := range a.Links {
+		t.Links = append(t.Links, n.link(l).key)
+	}
+	return t
+}
+
+// bars reports whether the name is kept from an identity (its link). An entry
+// without a tomb has a nil one.
+func (t *tomb) bars(link name, now time.Time) bool {
+	return t.holds(now) && !slices.Contains(t.Links, link.key)
+}
+
+// holds reports whether the quarantine is not over.
+func (t *tomb) holds(now time.Time) bool { return t != nil && now.Before(t.Until) }
+
+// isTombstone reports whether the entry is that of a deleted account whose
+// names are in quarantine: it is as it should be, although it leads to nobody.
+func (e entry) isTombstone() bool { return e.Tomb != nil && e.Owner == "" }
+
+// without is what stands under the name once the entry is removed: the
+// tombstone that it stands on, or nil. It is what an Update writes.
+func (e entry) without(now time.Time) (value []byte, ttl time.Duration) {
+	if !e.Tomb.holds(now) {
+		return nil, 0
+	}
+	return entry{Account: e.Account, Tomb: e.Tomb}.encode(), e.Tomb.Until.Sub(now)
 }
 
 func (e entry) encode() []byte {

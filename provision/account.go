@@ -34,9 +34,11 @@ type Account struct {
 	Groups     []Group              `json:"groups,omitempty"` // one entry for each name and source
 	Links      []Link               `json:"links,omitempty"`
 	Created    time.Time            `json:"created"`
-	Enabled    time.Time            `json:"enabled,omitzero"` // by an administrator, after it was disabled
-	Deleted    time.Time            `json:"deleted,omitzero"` // when that began
-	Source     string               `json:"source"`           // who made it
+	Enabled    time.Time            `json:"enabled,omitzero"`   // by an administrator, after it was disabled
+	Deleted    time.Time            `json:"deleted,omitzero"`   // when that began
+	Source     string               `json:"source"`             // who made it
+	Origin     string               `json:"origin,omitempty"`   // decision by which it was made
+	Decision   string               `json:"decision,omitempty"` // of its last change; see historyLog
 	Change     *Change              `json:"change,omitempty"`
 
 	raw []byte // as it was read; what a compare-and-swap compares

@@ -32,9 +32,16 @@ type booking struct {
 	draft string    // account that is written as pending, and not committed
 	open  string    // account that has our Change, and no commit
 	seen  map[string]time.Time
+
+	decision string  // id of the next change, in history
+	spent    bool    // the decision was carried out
+	by       *acting // who decided; nil: whom the context names
+	event    string  // to be noted; "": what the change itself tells
 }
 
-func (d *Directory) book() *booking { return &booking{Directory: d, owner: rand.Text()} }
+func (d *Directory) book() *booking {
+	return &booking{Directory: d, owner: rand.Text(), decision: newDecision()}
+}
 
 // newID returns a fresh account id. Ids are never reused: an index entry that
 // was left behind can therefore never lead to somebody else.
@@ -203,25 +210,50 @@ func (d *Directory) free(ctx context.Context, n name, meant func(entry) bool) er
 	})
 }
 
-// swap replaces an account's record if it still is as it was read. Errors:
-// errReplan when it is not, and those of the store.
-func (d *Directory) swap(ctx context.Context, from, to *Account) error {
+// swap replaces an account's record if it still is as it was read. What that
+// changes is written into its history first. Errors: errReplan when it is not
+// as it was read, errBusy, and those of the store.
+func (b *booking) swap(ctx context.Context, from, to *Account) error {
+	e, told := b.entry(ctx, from, to)
+	if told {
+		if err := b.foretell(ctx, from.ID, e); err != nil {
+			return err
+		}
+		to.Decision = e.Decision
+	}
 	value := to.encode()
-	err := d.Store.Update(ctx, accountKey(from.ID), func(old []byte) ([]byte, time.Duration, error) {
+	gone := false
+	err := b.Store.Update(ctx, accountKey(from.ID), func(old []byte) ([]byte, time.Duration, error) {
 		switch {
 		case bytes.Equal(old, value):
 			// A store that lost its answer and asked again finds our own write.
 			return nil, 0, store.ErrNoChange
 		case !bytes.Equal(old, from.raw):
+			gone = lost(old)
 			return nil, 0, errReplan
 		}
 		return value, 0, nil
 	})
+	if gone && told {
+		// Our entry came after the deletion had removed the history. Ids are
+		// never reused: it would stay, and tell of a person who is gone.
+		if err := b.Store.Delete(ctx, historyKey(from.ID)); err != nil {
+			return err
+		}
+	}
 	if err != nil {
 		return err
 	}
 	to.raw = value
+	b.spent = b.spent || told || from.Status == Pending
 	return nil
+}
+
+// lost reports whether a record is that of an account which is deleted, or
+// about to be.
+func lost(value []byte) bool {
+	a, err := decodeAccount(value)
+	return value == nil || err == nil && a.Status == Deleting
 }
 
 // announce writes into an account which name it is about to bear.

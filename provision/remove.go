@@ -67,6 +67,9 @@ func (d *Directory) remove(ctx context.Context, a *Account) error {
 	if err := d.Store.Delete(ctx, signInPrefix+a.ID); err != nil {
 		return err
 	}
+	if err := d.Store.Delete(ctx, historyKey(a.ID)); err != nil {
+		return err
+	}
 	if err := d.Store.Delete(ctx, accountKey(a.ID)); err != nil {
 		return err
 	}

@@ -23,33 +23,11 @@ type signIn struct {
 
 // attempt goes the whole way once: look, decide, and do what was decided.
 func (s *signIn) attempt(ctx context.Context) (auth.Outcome, error) {
-	q := question{conn: s.conn, id: s.id, proved: s.proved, now: s.now()}
-	link := s.names().link(linkOf(s.id.Identity, q.now))
-	atLink, err := s.look(ctx, link)
+	q, err := s.ask(ctx)
 	if err != nil {
 		return auth.Outcome{}, err
 	}
-	q.byLink = atLink.account
-	var atEmail found
-	if q.byLink == nil && s.id.EmailVerified {
-		if atEmail, err = s.look(ctx, s.names().email(s.id.Email)); err != nil {
-			return auth.Outcome{}, err
-		}
-		if atEmail.account != nil && atEmail.account.bears(link) && !s.raced {
-			// Another sign-in has made the link between our two reads. (Twice in
-			// a row it is an index entry that was lost, and is made anew.)
-			s.raced = true
-			return auth.Outcome{}, errReplan
-		}
-		if atEmail.account != nil {
-			q.byEmail = []*Account{atEmail.account}
-		}
-		q.barred = atEmail.tomb.bars(link, q.now)
-	}
-	if err := s.inform(ctx, &q); err != nil {
-		return auth.Outcome{}, err
-	}
-	p, err := decide(q)
+	p, err := decide(q.question)
 	if err != nil {
 		return auth.Outcome{}, err
 	}
@@ -59,15 +37,16 @@ func (s *signIn) attempt(ctx context.Context) (auth.Outcome, error) {
 	if err := s.sized(p); err != nil {
 		return auth.Outcome{}, err
 	}
+	s.by = s.decider(p)
 	a := p.account
 	switch p.verdict {
 	case auth.Unchanged:
 	case auth.Updated:
 		a, err = s.update(ctx, q.byLink, a)
 	case auth.Linked:
-		err = s.link(ctx, link, atLink, q.byEmail[0], a)
+		err = s.link(ctx, q.link, q.atLink, q.byEmail[0], a)
 	default:
-		err = s.create(ctx, a, link, atLink, atEmail)
+		err = s.create(ctx, a, q.link, q.atLink, q.atEmail)
 	}
 	if err != nil {
 		return auth.Outcome{}, err
@@ -80,6 +59,49 @@ func (s *signIn) attempt(ctx context.Context) (auth.Outcome, error) {
 		return auth.Outcome{}, err
 	}
 	return auth.Outcome{Verdict: p.verdict, Account: a.ID, Identity: s.id.Identity}, nil
+}
+
+// decider is who carries out a plan, as history says it.
+func (s *signIn) decider(p plan) *acting {
+	if p.verdict == auth.Linked && s.proved == p.account.ID {
+		return &acting{Actor{Kind: ActorPerson}, p.why}
+	}
+	return &acting{Actor{Kind: ActorConnection, Name: s.conn.ID}, p.why}
+}
+
+// asked is the question of a sign-in, and what stood where it looked.
+type asked struct {
+	question
+	link            name
+	atLink, atEmail found
+}
+
+// ask finds everything that the decision needs to know. It only reads: explain
+// asks the same.
+func (s *signIn) ask(ctx context.Context) (asked, error) {
+	q := asked{question: question{conn: s.conn, id: s.id, proved: s.proved, now: s.now()}}
+	q.link = s.names().link(linkOf(s.id.Identity, q.now))
+	var err error
+	if q.atLink, err = s.look(ctx, q.link); err != nil {
+		return q, err
+	}
+	q.byLink = q.atLink.account
+	if q.byLink == nil && s.id.EmailVerified {
+		if q.atEmail, err = s.look(ctx, s.names().email(s.id.Email)); err != nil {
+			return q, err
+		}
+		if a := q.atEmail.account; a != nil {
+			if a.bears(q.link) && !s.raced {
+				// Another sign-in has made the link between our two reads. (Twice in
+				// a row it is an index entry that was lost, and is made anew.)
+				s.raced = true
+				return q, errReplan
+			}
+			q.byEmail = []*Account{a}
+		}
+		q.barred = q.atEmail.tomb.bars(q.link, q.now)
+	}
+	return q, s.inform(ctx, &q.question)
 }
 
 // inform finds out what else the decision needs to know, and asks nothing that
@@ -274,6 +296,7 @@ func (s *signIn) username(ctx context.Context, a *Account, link name) (name, err
 // write makes a new account whose names are reserved: pending first, then the
 // names in the given order, the link last, then active.
 func (b *booking) write(ctx context.Context, a *Account, mine []name) error {
+	a.Origin, a.Decision = b.decision, b.decision
 	draft := a.clone()
 	draft.Status, draft.Change = Pending, &Change{Owner: b.owner, Until: b.until}
 	b.draft = a.ID

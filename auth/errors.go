@@ -15,6 +15,7 @@ var (
 	ErrProviderRefused  = errors.New("the identity provider refused")
 	ErrInvalidAnswer    = errors.New("the answer of the identity provider is not valid")
 	ErrInvalidState     = errors.New("the sign-in is unknown, expired or was used before")
+	ErrOvertaken        = errors.New("the account has changed since the sign-in began")
 	ErrWrongPassword    = errors.New("wrong username or password") // known and unknown users alike
 	ErrWrongCode        = errors.New("wrong or used code")
 	ErrMalformed        = errors.New("malformed request")

@@ -37,6 +37,10 @@ type Pending struct {
 	Browser    string    `json:"browser"`   // keyed hash of the cookie that binds the state to one browser
 	Created    time.Time `json:"created"`
 
+	// Confirms is the keyed hash of the handle of the sign-in whose account
+	// this one is to prove; empty for a sign-in of its own.
+	Confirms string `json:"confirms,omitempty"`
+
 	// What the first step proved; nil before it is done.
 	Identity *Identity `json:"identity,omitempty"`
 	Outcome  Outcome   `json:"outcome,omitzero"`

@@ -33,7 +33,7 @@ var denials = map[auth.Reason]failure{
 	auth.DeniedProof: {
 		title:  "That did not confirm your account",
 		text:   "You signed in, but as somebody whom the account that was to be confirmed does not know.",
-		advice: "Start again, and sign in there as you did when you last used the account. Nothing has been changed.",
+		advice: "Nothing has been changed. Go back, and sign in there as you did when you last used the account, or choose another way.",
 	},
 	auth.DeniedQuarantine: {
 		title:  "This e-mail address cannot be used yet",
@@ -48,7 +48,7 @@ var denials = map[auth.Reason]failure{
 	auth.DeniedUnconfirmable: {
 		title:  "Your account cannot be confirmed",
 		text:   "An account with your e-mail address exists already, but it has nothing with which you could prove that it is yours.",
-		advice: "Ask an administrator to join this sign-in to your account.",
+		advice: "Ask an administrator, for example to give the account a password, with which you can then prove it. The ids below tell them which account it is about.",
 	},
 	auth.DeniedAmbiguous: {
 		title:  "More than one account fits",

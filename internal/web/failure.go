@@ -61,6 +61,11 @@ var failures = []struct {
 		"It took too long, was used before, or was begun in another browser.",
 		"Start again from here, in this window.", signIn, 0,
 	}},
+	{auth.ErrOvertaken, failure{
+		http.StatusConflict, "account_changed", "The account was changed meanwhile",
+		"While you were proving that the account is yours, its password was changed, it was closed, or everybody was signed out of it. Nothing was joined.",
+		"Start again. If you did not change anything yourself, tell your IT support.", signIn, 0,
+	}},
 	{auth.ErrWrongPassword, failure{
 		http.StatusUnauthorized, "wrong_password", "That did not match",
 		"The username or the password is not right.",
@@ -166,3 +171,12 @@ func lookUp(err error) failure {
 // Code is the stable code of an error, as API calls see it and as it may be
 // logged: "internal" for one that the table does not know.
 func Code(err error) string { return lookUp(err).code }
+
+// Decision is the id of the decision that refused somebody, "" where err is no
+// such refusal.
+func Decision(err error) string {
+	if denied, ok := errors.AsType[*auth.Denied](err); ok {
+		return denied.Decision
+	}
+	return ""
+}

@@ -44,6 +44,7 @@ func TestErrorTable(t *testing.T) {
 		{"provider refused", auth.ErrProviderRefused, answer{403, "provider_refused", "", begin}},
 		{"invalid answer", auth.ErrInvalidAnswer, answer{502, "invalid_answer", "", begin}},
 		{"invalid state", auth.ErrInvalidState, answer{400, "invalid_state", "", begin}},
+		{"overtaken", auth.ErrOvertaken, answer{409, "account_changed", "", begin}},
 		{"wrong password", auth.ErrWrongPassword, answer{401, "wrong_password", "", begin}},
 		{"wrong code", auth.ErrWrongCode, answer{401, "wrong_code", "", ""}},
 		{"malformed", auth.ErrMalformed, answer{400, "malformed", "", "/"}},
@@ -205,9 +206,55 @@ func TestPagesClaimNothingUnknown(t *testing.T) {
 	}
 }
 
+// Who was refused can tell an administrator which decision it was; other
+// failures are no decision.
+func TestDecisionID(t *testing.T) {
+	p := &web.Pages{Prefix: prefix}
+	decided := fmt.Errorf("resolve: %w", &auth.Denied{Reason: auth.DeniedLink, Decision: `d-1"><b>`})
+	for _, c := range []struct {
+		name string
+		err  error
+		want string
+	}{
+		{"a denial", decided, `d-1"><b>`},
+		{"a denial without one", denied(auth.DeniedLink), ""},
+		{"trouble", auth.ErrStoreDown, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := httptest.NewRecorder()
+			p.Error(w, request("GET", "/page"), c.err)
+			got := ""
+			for _, n := range nodes(t, w.Body.String()) {
+				if n.Data == "p" && strings.HasPrefix(text(n), "Decision id ") {
+					got = strings.TrimPrefix(text(n), "Decision id ")
+				}
+			}
+			if got != c.want || strings.Contains(w.Body.String(), "Decision id") != (c.want != "") {
+				t.Errorf("page: decision %q, want %q", got, c.want)
+			}
+			w = httptest.NewRecorder()
+			r := request("GET", "/page")
+			r.Header.Set("Accept", "application/json")
+			p.Error(w, r, c.err)
+			fields := map[string]string{}
+			if err := json.Unmarshal(w.Body.Bytes(), &fields); err != nil {
+				t.Fatal(err)
+			}
+			if id, sent := fields["decision_id"]; id != c.want || sent != (c.want != "") {
+				t.Errorf("JSON: decision_id %q, want %q", id, c.want)
+			}
+		})
+	}
+}
+
 func TestTryAtKeepsTheError(t *testing.T) {
 	if web.TryAt(nil, "/", "/") != nil {
 		t.Error("TryAt makes an error of none")
+	}
+	w := httptest.NewRecorder()
+	(&web.Pages{Prefix: prefix}).Error(w, request("GET", "/page"), web.TryAt(web.TryAt(auth.ErrInvalidState, "/first", ""), "/second", ""))
+	if got := button(t, w.Body.String()); got != "/first" {
+		t.Errorf("the button leads to %s, want where the first who knew said", got)
 	}
 	if err := web.TryAt(auth.ErrStoreDown, "/", "/"); !errors.Is(err, auth.ErrStoreDown) {
 		t.Errorf("%v is not ErrStoreDown", err)

@@ -11,10 +11,11 @@ import (
 // TryAt wraps an error of a sign-in with the URL at which it can be begun
 // again, return URL included, so that the person still arrives where they
 // wanted to go: the sign-in page, and the start of the same way in where
-// there are others to choose from, else "". The caller has judged the URLs.
+// there are others to choose from, else "". The caller has judged the URLs. Of
+// several who tell it the first knows best.
 func TryAt(err error, signIn, same string) error {
-	if err == nil {
-		return nil
+	if _, told := errors.AsType[*tryAt](err); err == nil || told {
+		return err
 	}
 	return &tryAt{err, signIn, same}
 }
@@ -30,6 +31,7 @@ func (t *tryAt) Unwrap() error { return t.error }
 type failurePage struct {
 	Status              int
 	Title, Text, Advice string
+	Decision            string
 	Wait                time.Duration
 	Links               []link
 }
@@ -37,7 +39,7 @@ type failurePage struct {
 type link struct{ Text, URL string }
 
 func (p *Pages) failurePage(r *http.Request, err error, f failure) failurePage {
-	page := failurePage{Status: f.status, Title: f.title, Text: f.text, Advice: f.advice}
+	page := failurePage{Status: f.status, Title: f.title, Text: f.text, Advice: f.advice, Decision: Decision(err)}
 	if _, ok := errors.AsType[*auth.Throttled](err); ok {
 		page.Wait = f.retry
 	}

@@ -18,7 +18,7 @@ var sources embed.FS
 var pages = func() map[string]*template.Template {
 	frame := template.Must(template.New("frame.html").Funcs(functions).ParseFS(sources, "templates/frame.html"))
 	set := make(map[string]*template.Template)
-	for _, name := range []string{"sign_in", "factor", "enrol", "sign_out", "signed_out", "error", "go_on"} {
+	for _, name := range []string{"sign_in", "confirm", "factor", "enrol", "sign_out", "signed_out", "error", "go_on"} {
 		set[name] = template.Must(template.Must(frame.Clone()).ParseFS(sources, "templates/"+name+".html"))
 	}
 	return set
@@ -29,6 +29,7 @@ type view struct {
 	Prefix     string
 	Banner     string
 	RequestID  string
+	Decision   string // id of the decision that the page is about, if any
 	Stylesheet string
 	Icon       string
 	Page       any
@@ -54,6 +55,7 @@ const (
 // QR code an image of the page's own.
 var policies = map[string]string{
 	"sign_in":  policyForm,
+	"confirm":  policyForm,
 	"factor":   policyForm,
 	"sign_out": policyForm,
 	"enrol":    policyFormData,
@@ -75,11 +77,16 @@ const (
 // show renders a page. It is rendered whole before the first byte is sent, so
 // that a page is never cut short under a status that says all is well.
 func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, name string, page any) {
+	decision := ""
+	if about, ok := page.(failurePage); ok {
+		decision = about.Decision
+	}
 	var body bytes.Buffer
 	err := pages[name].Execute(&body, view{
 		Prefix:     p.Prefix,
 		Banner:     p.Banner,
 		RequestID:  RequestID(r.Context()),
+		Decision:   decision,
 		Stylesheet: p.asset(stylesheet),
 		Icon:       p.asset(icon),
 		Page:       page,
@@ -102,6 +109,9 @@ type failureJSON struct {
 	Message   string `json:"message"`
 	SignIn    string `json:"sign_in,omitempty"`
 	RequestID string `json:"request_id,omitempty"`
+	// DecisionID is the id of the decision that refused somebody: an
+	// administrator finds it in the log.
+	DecisionID string `json:"decision_id,omitempty"`
 }
 
 func writeJSON(w http.ResponseWriter, status int, f failureJSON) {

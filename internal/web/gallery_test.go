@@ -44,6 +44,10 @@ func gallery(t testing.TB) []exhibit {
 	signIn := func(status int, d web.SignIn) func(*web.Pages, http.ResponseWriter, *http.Request) {
 		return func(p *web.Pages, w http.ResponseWriter, r *http.Request) { p.SignIn(w, r, status, d) }
 	}
+	proofs := []web.Proof{{Name: "Partner", Connection: "partner"}}
+	confirm := func(status int, d web.Confirm) func(*web.Pages, http.ResponseWriter, *http.Request) {
+		return func(p *web.Pages, w http.ResponseWriter, r *http.Request) { p.Confirm(w, r, status, d) }
+	}
 	fails := func(err error) func(*web.Pages, http.ResponseWriter, *http.Request) {
 		return func(p *web.Pages, w http.ResponseWriter, r *http.Request) { p.Error(w, r, err) }
 	}
@@ -60,6 +64,12 @@ func gallery(t testing.TB) []exhibit {
 			web.Choice{Name: "Contractors", URL: "/oauth2/start?connection=c"},
 			web.Choice{Name: "9 Lives", URL: "/oauth2/start?connection=nine"})})},
 		{"sign_in_none", signIn(200, web.SignIn{})},
+		{"confirm", confirm(200, web.Confirm{Through: "Acme SSO", Email: "employee@acme.example", Password: true, Connections: proofs})},
+		{"confirm_password", confirm(200, web.Confirm{Through: "Acme SSO", Email: "employee@acme.example", Password: true})},
+		{"confirm_connections", confirm(200, web.Confirm{Through: "Acme SSO", Email: "a.very.long.name.of.somebody.in.the.department.of.long.names@transports.acme.example", Connections: append(proofs[:1:1],
+			web.Proof{Name: "Élan vital de la Fédération des Transports", Connection: "elan"})})},
+		{"confirm_wrong", confirm(401, web.Confirm{Through: "Acme SSO", Email: "employee@acme.example", Password: true, Connections: proofs, Problem: "The password is not right."})},
+		{"confirm_wait", confirm(429, web.Confirm{Through: "Acme SSO", Email: "employee@acme.example", Password: true, Problem: "There were too many attempts.", RetryAfter: 90500 * time.Millisecond})},
 		{"factor", func(p *web.Pages, w http.ResponseWriter, r *http.Request) {
 			p.Factor(w, r, 200, web.Factor{Method: "totp", Account: "employee"})
 		}},
@@ -83,6 +93,9 @@ func gallery(t testing.TB) []exhibit {
 		{"error_provider", fails(web.TryAt(auth.ErrProviderDown, "/oauth2/sign_in?rd=%2Freports", "/oauth2/start?connection=acme&rd=%2Freports"))},
 		{"error_forbidden", fails(auth.ErrForbidden)},
 		{"error_disabled", fails(&auth.Denied{Reason: auth.DeniedDisabled, Connection: "acme", Detail: "account 4711 is disabled"})},
+		{"error_unconfirmable", fails(web.TryAt(&auth.Denied{Reason: auth.DeniedUnconfirmable, Connection: "acme", Decision: "01jd3q6zk4x8"}, "/oauth2/sign_in?rd=%2Freports", ""))},
+		{"error_not_a_proof", fails(web.TryAt(&auth.Denied{Reason: auth.DeniedProof, Connection: "partner", Decision: "01jd3q6zk4x8"}, "/oauth2/confirm", ""))},
+		{"error_overtaken", fails(web.TryAt(auth.ErrOvertaken, "/oauth2/sign_in?rd=%2Freports", ""))},
 		{"error_not_found", fails(auth.ErrNotFound)},
 		{"error_upstream", fails(auth.ErrUpstreamDown)},
 		{"error_unknown", fails(errors.New("dial tcp 10.0.0.7:6379: secret detail"))},

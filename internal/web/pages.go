@@ -43,6 +43,20 @@ type Enrol struct {
 	Problem string
 }
 
+// Confirm is the page on which a person proves, once, that an account is
+// theirs, before the way in by which they came is joined to it.
+type Confirm struct {
+	Through     string // the name of the connection by which the person came
+	Email       string // of the account, and of the person as that connection knows them
+	Password    bool   // show the password form
+	Connections []Proof
+	Problem     string // tied to the form; empty on the first visit
+	RetryAfter  time.Duration
+}
+
+// Proof is the button of a connection through which the account can be proved.
+type Proof struct{ Name, Connection string }
+
 // SignOut is the page that asks whether a person really wants to leave.
 type SignOut struct{ ReturnTo string }
 
@@ -64,6 +78,15 @@ func (p *Pages) Enrol(w http.ResponseWriter, r *http.Request, status int, d Enro
 	p.show(w, r, status, "enrol", d)
 }
 
+// Confirm shows the page on which an account is proved. A RetryAfter is sent
+// as the header too.
+func (p *Pages) Confirm(w http.ResponseWriter, r *http.Request, status int, d Confirm) {
+	if d.RetryAfter > 0 {
+		w.Header().Set("Retry-After", seconds(d.RetryAfter))
+	}
+	p.show(w, r, status, "confirm", d)
+}
+
 // ConfirmSignOut asks before a sign-out that another site may have caused.
 func (p *Pages) ConfirmSignOut(w http.ResponseWriter, r *http.Request, d SignOut) {
 	p.show(w, r, http.StatusOK, "sign_out", d)
@@ -83,7 +106,7 @@ func (p *Pages) Error(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("Retry-After", seconds(f.retry))
 	}
 	if !WantsPage(r) {
-		writeJSON(w, f.status, failureJSON{Error: f.code, Message: f.text, RequestID: RequestID(r.Context())})
+		writeJSON(w, f.status, failureJSON{Error: f.code, Message: f.text, RequestID: RequestID(r.Context()), DecisionID: Decision(err)})
 		return
 	}
 	p.show(w, r, f.status, "error", p.failurePage(r, err, f))

@@ -152,6 +152,9 @@ func TestHostileValuesAreText(t *testing.T) {
 				Local:       true, ReturnTo: "https://" + evil, Username: evil, Problem: evil,
 			})
 		}},
+		{"confirm", func(p *web.Pages, w http.ResponseWriter, r *http.Request) {
+			p.Confirm(w, r, 200, web.Confirm{Through: evil, Email: evil, Password: true, Connections: []web.Proof{{Name: evil, Connection: evil}}, Problem: evil})
+		}},
 		{"factor", func(p *web.Pages, w http.ResponseWriter, r *http.Request) {
 			p.Factor(w, r, 200, web.Factor{Method: evil, Account: evil, Problem: evil})
 		}},

@@ -3,7 +3,6 @@ package oidc
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"gatehouse/auth"
@@ -20,44 +19,34 @@ const (
 	maxMapped = 256 << 10 // bytes of all values
 )
 
-// emailPath is the claim that an answer has the e-mail in.
-func emailPath(conn config.Connection, claims map[string]any) string {
-	a, _ := conn.Attribute(config.AttrEmail)
-	path, _, _ := firstOf(a.From, claims)
-	return path
-}
-
-// firstOf returns the first of the paths that the answer has, and its claim.
-func firstOf(paths []string, claims map[string]any) (path string, value any, sent bool) {
-	for _, path := range paths {
-		if value, sent := claim.Lookup(claims, path); sent {
-			return path, value, true
-		}
-	}
-	return "", nil, false
-}
-
 // MapClaims maps the claims of a validated answer to an identity, as the
 // connection's attributes say and no further: the usual mappings are filled in
 // by internal/config, which also leaves out those that are switched off. It is
 // pure.
 //
+// Paths: of several, the first that the answer has counts, and no other is
+// looked at; one that was sent blank is one that it has, a null one is not. An
+// attribute with a constant has that, whatever the answer says.
+//
 // Values: a string is itself; a number is its text, exactly as sent if the
-// claims were decoded with json.Number; a boolean is "true" or "false"; a
+// claims were decoded by DecodeClaims; a boolean is "true" or "false"; a
 // list of those is many values. Null is the same as absent, in a list too. A
 // blank string, or an empty list, was sent blank: the attribute is there and
 // has no values, and a blank entry of a list is left out. An object or a list
 // in a list is no value, and refuses the answer: an attribute that was read
-// by half could grant what the whole would deny. Username and e-mail take one
-// value; a list of several refuses the answer, "the first" being nobody's
-// choice.
+// by half could grant what the whole would deny. So does a boolean for a
+// username, an e-mail or a group, and a number for an e-mail: it names nobody
+// and nothing. Username and e-mail take one value; a list of several refuses
+// the answer, "the first" being nobody's choice. For them blank is the same as
+// absent.
 //
 // EmailVerified holds when email_verified is the boolean true or the string
-// "true", stands beside the e-mail's own claim, and speaks of that address:
-// where a claim named email stands there too, it must be the same.
+// "true", stands beside the very claim that the e-mail came from, and speaks
+// of that address: where a claim named email stands there too, it must be the
+// same. A constant e-mail is never verified: it is everybody's.
 //
-// Claims that the provider keeps elsewhere (_claim_names: Entra does so with
-// more groups than fit) count as absent; they are never fetched.
+// Claims that the provider keeps elsewhere count as absent; they are never
+// fetched. Where those are the groups, Withheld says so.
 //
 // Errors: auth.ErrInvalidAnswer, saying which claim and why.
 func MapClaims(conn config.Connection, issuer string, claims map[string]any) (auth.Identity, error) {
@@ -66,11 +55,13 @@ func MapClaims(conn config.Connection, issuer string, claims map[string]any) (au
 	if id.Subject, err = subject(claims); err != nil {
 		return auth.Identity{}, fmt.Errorf("map claims: %w: %w", auth.ErrInvalidAnswer, err)
 	}
-	size := 0
+	size, emailPath := 0, ""
 	for _, a := range conn.Attributes {
 		path, raw, sent := firstOf(a.From, claims)
 		if len(a.Constant) > 0 {
-			raw, sent = constant(a.Constant), true
+			path, raw, sent = "a constant", constant(a.Constant), true
+		} else if a.Name == config.AttrEmail {
+			emailPath = path
 		}
 		if !sent {
 			continue
@@ -89,7 +80,10 @@ func MapClaims(conn config.Connection, issuer string, claims map[string]any) (au
 			return auth.Identity{}, fmt.Errorf("map claims: %w: %q for %q: %w", auth.ErrInvalidAnswer, path, a.Name, err)
 		}
 	}
-	id.EmailVerified = id.Email != "" && verified(claims, emailPath(conn, claims), id.Email)
+	id.EmailVerified = id.Email != "" && emailPath != "" && verified(claims, emailPath, id.Email)
+	if id.Withheld = withheld(conn, claims); id.Withheld {
+		id.Groups = nil
+	}
 	id.AMR = methods(claims["amr"])
 	id.ACR, _ = claims["acr"].(string)
 	id.AuthTime, _ = numericDate(claims["auth_time"])
@@ -114,22 +108,52 @@ func set(id *auth.Identity, name string, list []string, raw any) error {
 		value := strings.Join(list, "")
 		if name == config.AttrUsername {
 			id.Username = value
-			return nil
-		}
-		if one, ok := raw.([]any); ok && len(one) == 1 {
-			raw = one[0]
-		}
-		if _, isString := raw.(string); !isString && value != "" {
-			return errors.New("not a string")
+			return names(raw)
 		}
 		id.Email = value
+		return texts(raw)
 	case config.AttrGroups:
 		id.Groups = unique(list)
+		return names(raw)
 	default:
 		if id.Attributes == nil {
 			id.Attributes = map[string][]string{}
 		}
 		id.Attributes[name] = list
+	}
+	return nil
+}
+
+// names refuses booleans: there would be a group "true", and one person with
+// that name. Numbers are names, such as that of an employee.
+func names(raw any) error {
+	return each(raw, func(v any) error {
+		if _, is := v.(bool); is {
+			return errors.New("a boolean where a name is meant")
+		}
+		return nil
+	})
+}
+
+// texts refuses what is not a string.
+func texts(raw any) error {
+	return each(raw, func(v any) error {
+		if _, is := v.(string); !is && v != nil {
+			return errors.New("not a string")
+		}
+		return nil
+	})
+}
+
+func each(raw any, f func(any) error) error {
+	list, isList := raw.([]any)
+	if !isList {
+		return f(raw)
+	}
+	for _, v := range list {
+		if err := f(v); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -214,21 +238,4 @@ func methods(raw any) []string {
 		}
 	}
 	return amr
-}
-
-// distributed are the claim paths that the configuration names, the claims
-// lack, and the provider says to keep elsewhere (OpenID Connect Core 1.0,
-// section 5.6.2). Their addresses come from a token and are not followed.
-func distributed(conn config.Connection, claims map[string]any) []string {
-	names, _ := claims["_claim_names"].(map[string]any)
-	var paths []string
-	for _, path := range wanted(conn) {
-		if _, sent := claim.Lookup(claims, path); sent {
-			continue
-		}
-		if slices.ContainsFunc(append(claim.Heads(path), path), func(name string) bool { return names[name] != nil }) {
-			paths = append(paths, path)
-		}
-	}
-	return paths
 }

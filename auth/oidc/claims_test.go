@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,8 +33,18 @@ next:
 	return conn
 }
 
+// without is the usual mapping without one attribute.
+func without(name string) config.Connection {
+	conn := mapping()
+	conn.Attributes = slices.DeleteFunc(slices.Clone(conn.Attributes), func(a config.Attribute) bool { return a.Name == name })
+	return conn
+}
+
 func TestMapClaims(t *testing.T) {
 	type attrs = map[string][]string
+	title := config.Attribute{Name: "title", From: []string{"title", "job_title", "role"}}
+	mails := config.Attribute{Name: "email", From: []string{"mail", "profile.email", "email"}}
+	either := config.Attribute{Name: "groups", From: []string{"groups", "roles"}}
 	tests := []struct {
 		name   string
 		conn   config.Connection
@@ -111,14 +122,81 @@ func TestMapClaims(t *testing.T) {
 		},
 		{"how and when, of wrong types", mapping(), `{"amr":{"a":1},"acr":7,"auth_time":"now"}`, auth.Identity{}},
 		{"amr as a string", mapping(), `{"amr":"pwd"}`, auth.Identity{AMR: []string{"pwd"}}},
+
+		// A list of paths.
+		{"the first that is sent", mapping(title), `{"job_title":"b","role":"c"}`, auth.Identity{Attributes: attrs{"title": {"b"}}}},
+		{"the first of all", mapping(title), `{"role":"c","job_title":"b","title":"a"}`, auth.Identity{Attributes: attrs{"title": {"a"}}}},
+		{"none of them", mapping(title), `{"titles":"a"}`, auth.Identity{}},
+		{"blank is sent", mapping(title), `{"title":"","job_title":"b"}`, auth.Identity{Attributes: attrs{"title": {}}}},
+		{"an empty list is sent", mapping(title), `{"title":[],"job_title":"b"}`, auth.Identity{Attributes: attrs{"title": {}}}},
+		{"null is not", mapping(title), `{"title":null,"job_title":"b"}`, auth.Identity{Attributes: attrs{"title": {"b"}}}},
 		{
-			"groups kept elsewhere are absent", mapping(), `{"_claim_names":{"groups":"s"},"_claim_sources":{"s":{"endpoint":"https://evil.example"}}}`,
-			auth.Identity{},
+			"blank groups are no reason to look further", mapping(config.Attribute{Name: "groups", From: []string{"groups", "roles"}}),
+			`{"groups":[],"roles":["admins"]}`,
+			auth.Identity{Groups: []string{}},
 		},
+		{
+			"verified, of the path that counts", mapping(mails), `{"mail":"p@x.example","email_verified":true}`,
+			auth.Identity{Email: "p@x.example", EmailVerified: true},
+		},
+		// The person may edit mail, which comes first; what is verified is email.
+		{
+			"verified, of a path that does not", mapping(mails), `{"mail":"ceo@x.example","email":"p@x.example","email_verified":true}`,
+			auth.Identity{Email: "ceo@x.example"},
+		},
+		{
+			"verified, beside a path that does not", mapping(mails), `{"profile":{"email":"p@x.example","email_verified":true},"mail":"ceo@x.example"}`,
+			auth.Identity{Email: "ceo@x.example"},
+		},
+		{
+			"verified, elsewhere than the path that counts", mapping(mails), `{"profile":{"email":"ceo@x.example"},"email_verified":true}`,
+			auth.Identity{Email: "ceo@x.example"},
+		},
+		{"a first path that is blank has no address", mapping(mails), `{"mail":"","email":"p@x.example","email_verified":true}`, auth.Identity{}},
+
+		// Constants.
+		{
+			"a constant", mapping(config.Attribute{Name: "tenant", Constant: []string{"acme", "b"}}), `{"tenant":"evil"}`,
+			auth.Identity{Attributes: attrs{"tenant": {"acme", "b"}}},
+		},
+		{"constant groups", mapping(config.Attribute{Name: "groups", Constant: []string{"partners"}}), `{"groups":["admins"]}`, auth.Identity{Groups: []string{"partners"}}},
+		// Everybody would be one person.
+		{
+			"a constant e-mail is not verified", mapping(config.Attribute{Name: "email", Constant: []string{"p@x.example"}}), `{"":"p@x.example","email_verified":true}`,
+			auth.Identity{Email: "p@x.example"},
+		},
+		{"a constant beats what is withheld", mapping(config.Attribute{Name: "groups", Constant: []string{"g"}}), `{"hasgroups":true}`, auth.Identity{Groups: []string{"g"}}},
+
+		// Groups that the provider keeps elsewhere.
+		{
+			"groups withheld", mapping(), `{"_claim_names":{"groups":"s"},"_claim_sources":{"s":{"endpoint":"https://evil.example"}}}`,
+			auth.Identity{Withheld: true},
+		},
+		{"withheld, the first of two paths", mapping(either), `{"_claim_names":{"groups":"s"}}`, auth.Identity{Withheld: true}},
+		{"withheld, the second of two paths", mapping(either), `{"_claim_names":{"roles":"s"}}`, auth.Identity{Withheld: true}},
+		{"withheld, and another path is sent", mapping(either), `{"_claim_names":{"groups":"s"},"roles":["a"]}`, auth.Identity{Groups: []string{"a"}}},
+		{
+			"withheld, the head of a path", mapping(config.Attribute{Name: "groups", From: []string{"realm_access.roles"}}), `{"_claim_names":{"realm_access":"s"}}`,
+			auth.Identity{Withheld: true},
+		},
+		{"named and sent all the same", mapping(), `{"_claim_names":{"groups":"s"},"groups":["a"]}`, auth.Identity{Groups: []string{"a"}}},
+		{"null, and named", mapping(), `{"_claim_names":{"groups":"s"},"groups":null}`, auth.Identity{Withheld: true}},
+		{"another claim is kept elsewhere", mapping(), `{"_claim_names":{"address":"s"}}`, auth.Identity{}},
+		{"a name of null", mapping(), `{"_claim_names":{"groups":null}}`, auth.Identity{}},
+		{"_claim_names is no object", mapping(), `{"_claim_names":["groups"]}`, auth.Identity{}},
+		{"groups are not mapped", without("groups"), `{"_claim_names":{"groups":"s"},"hasgroups":true}`, auth.Identity{}},
+		{"hasgroups", mapping(), `{"hasgroups":true}`, auth.Identity{Withheld: true}},
+		{"hasgroups as a string", mapping(), `{"hasgroups":"true"}`, auth.Identity{Withheld: true}},
+		{"hasgroups, and they are there", mapping(), `{"hasgroups":true,"groups":["a"]}`, auth.Identity{Groups: []string{"a"}}},
+		{"hasgroups says no", mapping(), `{"hasgroups":false}`, auth.Identity{}},
+		{"hasgroups does not speak of roles", mapping(config.Attribute{Name: "groups", From: []string{"roles"}}), `{"hasgroups":true}`, auth.Identity{}},
+		{"groups:src1", mapping(), `{"groups:src1":{"endpoint":"https://evil.example"}}`, auth.Identity{Withheld: true}},
+		{"the name of a source in place of groups", mapping(), `{"groups":"src1","_claim_sources":{"src1":{"endpoint":"https://evil.example"}}}`, auth.Identity{Withheld: true}},
+		{"a group that is called like a source", mapping(), `{"groups":["src1"],"_claim_sources":{"src1":{}}}`, auth.Identity{Groups: []string{"src1"}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			claims, err := decodeClaims([]byte(tt.claims))
+			claims, err := DecodeClaims([]byte(tt.claims))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -141,9 +219,11 @@ func TestMapClaims(t *testing.T) {
 
 func TestMapClaimsRefuses(t *testing.T) {
 	long := strings.Repeat("v", maxValue+1)
+	deep := strings.Repeat(`[`, 9_990) + strings.Repeat(`]`, 9_990)
 	tests := []struct{ name, claims, want string }{
 		{"no subject", `{}`, "sub"},
 		{"a subject of another type", `{"sub":7}`, "sub"},
+		{"a subject that is a list", `{"sub":["s"]}`, "sub"},
 		{"an object", `{"sub":"s","name":{"first":"n"}}`, "name"},
 		{"an object among groups", `{"sub":"s","groups":["a",{"b":1}]}`, "groups"},
 		{"a list among groups", `{"sub":"s","groups":[["a"]]}`, "groups"},
@@ -151,17 +231,34 @@ func TestMapClaimsRefuses(t *testing.T) {
 		{"e-mail is a number", `{"sub":"s","email":7}`, "email"},
 		{"e-mail is true", `{"sub":"s","email":[true]}`, "email"},
 		{"two usernames", `{"sub":"s","preferred_username":["a","b"]}`, "preferred_username"},
+		{"e-mail is false", `{"sub":"s","email":false}`, "email"},
+		{"e-mail is a number in a list", `{"sub":"s","email":[7]}`, "email"},
+		{"e-mail is an object", `{"sub":"s","email":{"value":"a@x.example"}}`, "email"},
+		{"e-mail is a list in a list", `{"sub":"s","email":[["a@x.example"]]}`, "email"},
+		{"username is true", `{"sub":"s","preferred_username":true}`, "preferred_username"},
+		{"username is an object", `{"sub":"s","preferred_username":{}}`, "preferred_username"},
+		{"username is a list in a list", `{"sub":"s","preferred_username":[["a"]]}`, "preferred_username"},
+		{"groups is true", `{"sub":"s","groups":true}`, "groups"},
+		{"groups hold false", `{"sub":"s","groups":["a",false]}`, "groups"},
+		{"groups is an object", `{"sub":"s","groups":{"a":true}}`, "groups"},
+		{"an attribute is an object", `{"sub":"s","x":{}}`, "x"},
+		{"an attribute is a list in a list", `{"sub":"s","x":[[]]}`, "x"},
+		{"deep lists", `{"sub":"s","groups":` + deep + `}`, "groups"},
+		{"deep objects", `{"sub":"s","x":` + strings.Repeat(`{"x":`, 9_990) + `1` + strings.Repeat(`}`, 9_990) + `}`, "x"},
+		{"the first path is bad and the second good", `{"sub":"s","x":{},"y":"good"}`, "x"},
+		{"a value of 100 kB", `{"sub":"s","x":"` + strings.Repeat("v", 100<<10) + `"}`, "x"},
+		{"a number of 100,000 digits", `{"sub":"s","x":` + strings.Repeat("9", 100_000) + `}`, "x"},
 		{"a huge value", `{"sub":"s","name":"` + long + `"}`, "name"},
 		{"huge in total", `{"sub":"s","groups":["` + strings.Repeat(long[2:]+`","`, 5) + `"]}`, "groups"},
 		{"too many values", `{"sub":"s","groups":[` + strings.Repeat("1,", maxValues) + `1]}`, "groups"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			claims, err := decodeClaims([]byte(tt.claims))
+			claims, err := DecodeClaims([]byte(tt.claims))
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := MapClaims(mapping(), "https://id.example", claims)
+			got, err := MapClaims(mapping(config.Attribute{Name: "x", From: []string{"x", "y"}}), "https://id.example", claims)
 			if !errors.Is(err, auth.ErrInvalidAnswer) || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want ErrInvalidAnswer that names %s", err, tt.want)
 			}
@@ -172,69 +269,72 @@ func TestMapClaimsRefuses(t *testing.T) {
 	}
 }
 
-// TestUserinfo: userinfo is asked only for what the ID token lacks, cannot
-// replace what the ID token says, and never lends its "verified" to an address
-// of the ID token, or the other way round.
-func TestUserinfo(t *testing.T) {
-	type m = map[string]any
-	type result struct {
-		Email    string
-		Verified bool
-		Groups   []string
-		AMR      []string
-		Asked    int
-	}
+// What is unusual and no reason to refuse.
+func TestMapClaimsBears(t *testing.T) {
+	deep := strings.Repeat(`{"x":`, 9_990) + `1` + strings.Repeat(`}`, 9_990)
 	tests := []struct {
-		name            string
-		token, userinfo m
-		want            result
+		name, claims string
+		groups       int
+		x            string
 	}{
-		{"not needed", m{"email": "a@x.example", "email_verified": true, "groups": []any{"g"}}, m{"groups": []any{"evil"}}, result{"a@x.example", true, []string{"g"}, nil, 0}},
-		{"groups from there", m{"email": "a@x.example", "email_verified": true}, m{"groups": []any{"g"}}, result{"a@x.example", true, []string{"g"}, nil, 1}},
-		{"all from there", m{}, m{"email": "a@x.example", "email_verified": true, "groups": []any{"g"}}, result{"a@x.example", true, []string{"g"}, nil, 1}},
-		{"it has nothing either", m{}, m{}, result{"", false, nil, nil, 1}},
-		{"it replaces nothing", m{"email": "a@x.example"}, m{"email": "b@x.example"}, result{"a@x.example", false, nil, nil, 1}},
-		{"its verified, the token's address", m{"email": "a@x.example"}, m{"email_verified": true}, result{"a@x.example", false, nil, nil, 1}},
-		{"its verified, even of the same address", m{"email": "a@x.example"}, m{"email": "a@x.example", "email_verified": true}, result{"a@x.example", false, nil, nil, 1}},
-		{"the token's verified, its address", m{"email_verified": true}, m{"email": "b@x.example"}, result{"b@x.example", false, nil, nil, 1}},
-		{"it does not tell of the sign-in", m{"email": "a@x.example"}, m{"amr": []any{"mfa"}, "acr": "9", "sid": "s"}, result{"a@x.example", false, nil, nil, 1}},
+		{"10,000 groups", `{"sub":"s","groups":[` + strings.Repeat(`"g",`, maxValues-1) + `"h"]}`, 2, ""},
+		{"depth in a claim that is not mapped", `{"sub":"s","other":` + deep + `}`, 0, ""},
+		{"100 kB in a claim that is not mapped", `{"sub":"s","other":"` + strings.Repeat("v", 100<<10) + `"}`, 0, ""},
+		{"a number that no computer holds", `{"sub":"s","x":1e400000}`, 0, "1e400000"},
+		{"auth_time that no calendar holds", `{"sub":"s","auth_time":1e400}`, 0, ""},
+		{"control and bidi characters", `{"sub":"s","x":"a\r\n\u202e\u0000b"}`, 0, "a\r\n\u202e\x00b"},
+		{"half a surrogate pair", `{"sub":"s","x":"a\ud800"}`, 0, "a\ufffd"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			idp := badidp.Start(t)
-			claims := m{"sub": "subject-1", "preferred_username": "pat", "name": "Pat"}
-			for name, v := range tt.token {
-				claims[name] = v
-			}
-			idp.SetPersona("", claims, tt.userinfo)
-			p, _ := connect(t, idp.URL())
-			id, tokens, err := signIn(t, p, pending)
+			claims, err := DecodeClaims([]byte(tt.claims))
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := result{id.Email, id.EmailVerified, id.Groups, id.AMR, idp.Count(badidp.PathUserinfo)}
-			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("(-want +got):\n%s", diff)
-			}
-			if tokens.IdPSession != "" || id.ACR != "" {
-				t.Error("userinfo told of the sign-in")
+			got, err := MapClaims(mapping(config.Attribute{Name: "x", From: []string{"x"}}), "https://id.example", claims)
+			if err != nil || len(got.Groups) != tt.groups || strings.Join(got.Attributes["x"], "|") != tt.x {
+				t.Errorf("got %d groups, x %q, %v", len(got.Groups), got.Attributes["x"], err)
 			}
 		})
 	}
 }
 
-// A requirement of the connection may name a claim that only userinfo has.
-func TestUserinfoForRequirement(t *testing.T) {
-	idp := badidp.Start(t)
-	idp.SetUserinfo(map[string]any{"employed": true})
-	p, _ := connect(t, idp.URL())
-	p.Connection.Require.Claims = map[string][]string{"employed": {"true"}}
-	id, _, err := signIn(t, p, pending)
-	if err != nil {
-		t.Fatal(err)
+func TestDecodeClaims(t *testing.T) {
+	tests := []struct{ name, in, want string }{ // the error, or "" for none
+		{"an object", `{"a":[{"b":1},{"b":2}],"c":{"a":null,"b":"b"}, "b":"a"}`, ""},
+		{"blanks around", " {} \n", ""},
+		{"ten thousand levels", strings.Repeat(`{"a":`, 9_999) + `{}` + strings.Repeat(`}`, 9_999), ""},
+		{"more levels", strings.Repeat(`{"a":`, 10_000) + `{}` + strings.Repeat(`}`, 10_000), "levels"},
+		{"a list", `[]`, "not a JSON object"},
+		{"null", `null`, "not a JSON object"},
+		{"a string", `"a"`, "not a JSON object"},
+		{"nothing", ``, "not a JSON object"},
+		{"half", `{"a":`, "not a JSON object"},
+		{"two", `{}{}`, "more than one"},
+		{"a brace too many", `{}}`, "more than one"},
+		// Each is read as another person by one of two readers.
+		{"a name twice", `{"sub":"a","sub":"b"}`, "twice"},
+		{"a name twice, spelled otherwise", `{"sub":"a","\u0073ub":"b"}`, "twice"},
+		{"a name twice, the value the same", `{"sub":"a","sub":"a"}`, "twice"},
+		{"a name twice, inside", `{"a":[{"b":{"c":1,"d":[{}],"c":2}}]}`, "twice"},
+		{"a name twice, the first an object", `{"a":{"b":1},"a":2}`, "twice"},
+		{"two broken names", `{"\ud800":1,"\udfff":2}`, "twice"},
+		{"not UTF-8", "{\"a\":\"\xff\"}", "UTF-8"},
+		{"a number that is none", `{"a":NaN}`, "not a JSON object"},
 	}
-	if id.Claims["employed"] != any(true) {
-		t.Errorf("got %v", id.Claims)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			claims, err := DecodeClaims([]byte(tt.in))
+			if tt.want == "" {
+				if err != nil || claims == nil {
+					t.Errorf("got %v, %v", claims, err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), tt.want) || claims != nil {
+				t.Errorf("got %v, %v; want an error with %q", claims, err, tt.want)
+			}
+		})
 	}
 }
 
@@ -248,8 +348,8 @@ func TestGroupsKeptElsewhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if id.Groups != nil || idp.Astray() != 0 || idp.Count(badidp.PathUserinfo) != 0 {
-		t.Errorf("groups %v, %d requests astray, %d to userinfo", id.Groups, idp.Astray(), idp.Count(badidp.PathUserinfo))
+	if id.Groups != nil || !id.Withheld || idp.Astray() != 0 || idp.Count(badidp.PathUserinfo) != 0 {
+		t.Errorf("groups %v, withheld %t, %d requests astray, %d to userinfo", id.Groups, id.Withheld, idp.Astray(), idp.Count(badidp.PathUserinfo))
 	}
 	if !strings.Contains(out.String(), "claims=[groups]") {
 		t.Errorf("the log does not say so:\n%s", out)
@@ -272,7 +372,7 @@ func FuzzMapClaims(f *testing.F) {
 		if json.Unmarshal(payload, &loose) == nil {
 			_, _ = MapClaims(mapping(config.Attribute{Name: "x", From: []string{path}}), "i", loose)
 		}
-		claims, err := decodeClaims(payload)
+		claims, err := DecodeClaims(payload)
 		if err != nil {
 			return
 		}
@@ -281,6 +381,7 @@ func FuzzMapClaims(f *testing.F) {
 			mapping(config.Attribute{Name: "email", From: []string{path}}),
 		} {
 			distributed(conn, claims)
+			merge(conn, claims, claims)
 			id, err := MapClaims(conn, "i", claims)
 			if err != nil {
 				if !errors.Is(err, auth.ErrInvalidAnswer) {

@@ -62,7 +62,7 @@ func (p *Provider) judgeLogout(ctx context.Context, raw string) (auth.LogoutNoti
 	if _, err := gooidc.NewVerifier(m.Issuer, sig, p.verifierConfig(m)).VerifyLogout(ctx, raw); err != nil {
 		return auth.LogoutNotice{}, use{}, sig.cause(err)
 	}
-	claims, err := decodeClaims(sig.payload)
+	claims, err := DecodeClaims(sig.payload)
 	if err == nil {
 		err = p.checkLogoutToken(sig, claims)
 	}

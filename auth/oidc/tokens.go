@@ -1,7 +1,6 @@
 package oidc
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/sha512"
@@ -90,7 +89,7 @@ func (p *Provider) verifyIDToken(ctx context.Context, m *metadata, raw string, w
 	if err != nil {
 		return nil, fmt.Errorf("verify the ID token: %w", sig.cause(err))
 	}
-	claims, err := decodeClaims(sig.payload)
+	claims, err := DecodeClaims(sig.payload)
 	if err == nil {
 		err = p.checkIDToken(sig, claims, want)
 	}
@@ -262,19 +261,4 @@ func checkHash(claims map[string]any, name, algorithm, value string) error {
 		return fmt.Errorf("%s: does not match", name)
 	}
 	return nil
-}
-
-// decodeClaims decodes a JSON object, keeping numbers exactly as they were
-// sent.
-func decodeClaims(payload []byte) (map[string]any, error) {
-	if !utf8.Valid(payload) {
-		return nil, errors.New("not valid UTF-8")
-	}
-	d := json.NewDecoder(bytes.NewReader(payload))
-	d.UseNumber()
-	var claims map[string]any
-	if err := d.Decode(&claims); err != nil || claims == nil || d.More() {
-		return nil, errors.New("not a JSON object")
-	}
-	return claims, nil
 }

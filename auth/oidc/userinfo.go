@@ -7,7 +7,6 @@ import (
 	"maps"
 	"mime"
 	"net/http"
-	"slices"
 
 	"gatehouse/auth"
 	"gatehouse/internal/claim"
@@ -27,25 +26,12 @@ func (p *Provider) needsUserinfo(m *metadata, claims map[string]any) bool {
 	if m.UserinfoURL == "" {
 		return false
 	}
-	elsewhere := distributed(p.Connection, claims)
-	for _, path := range wanted(p.Connection) {
-		if _, sent := claim.Lookup(claims, path); !sent && !slices.Contains(elsewhere, path) {
+	for _, path := range missing(p.Connection, claims) {
+		if !keptElsewhere(claims, path) {
 			return true
 		}
 	}
 	return false
-}
-
-// wanted are the claim paths that a connection's configuration names.
-func wanted(conn config.Connection) []string {
-	var paths []string
-	for _, a := range conn.Attributes {
-		paths = append(paths, a.From...)
-	}
-	for path := range conn.Require.Claims {
-		paths = append(paths, path)
-	}
-	return paths
 }
 
 // userinfo asks the userinfo endpoint (OpenID Connect Core 1.0, section 5.3).
@@ -91,39 +77,57 @@ func (p *Provider) fetchUserinfo(ctx context.Context, m *metadata, accessToken s
 	if err != nil {
 		return nil, networkError(err)
 	}
-	claims, err := decodeClaims(body)
+	claims, err := DecodeClaims(body)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", auth.ErrInvalidAnswer, err)
 	}
 	return claims, nil
 }
 
-// merge adds to the ID token's claims those that only userinfo has. The
-// e-mail address, the standard email claim and email_verified come as one
-// from one document, the ID token if it has the address.
+// merge adds to the ID token's claims those that only userinfo has, inside
+// objects too. The claim that the e-mail address comes from, the standard email
+// claim and email_verified, which stand side by side, come as one from one
+// document: the ID token if it has that claim.
 func merge(conn config.Connection, token, userinfo map[string]any) map[string]any {
-	all := maps.Clone(token)
-	for name, value := range userinfo {
-		if _, sent := all[name]; !sent && !slices.Contains(tokenOnly, name) {
-			all[name] = value
-		}
+	more := maps.Clone(userinfo)
+	for _, name := range tokenOnly {
+		delete(more, name)
 	}
-	if _, mapped := conn.Attribute(config.AttrEmail); !mapped {
+	all := united(token, more)
+	email, _ := conn.Attribute(config.AttrEmail)
+	path, _, sent := firstOf(email.From, all)
+	if !sent {
 		return all
 	}
-	from, path := token, emailPath(conn, token)
-	if path == "" {
-		from, path = userinfo, emailPath(conn, userinfo)
+	from, ok := claim.Locate(token, path)
+	if !ok {
+		from, ok = claim.Locate(more, path)
 	}
-	together := []string{"email", "email_verified"}
-	if at, ok := claim.Locate(from, path); ok {
-		together = append(together, at.Top)
+	to, _ := claim.Locate(all, path)
+	if !ok {
+		return all
 	}
-	for _, name := range together {
-		if value, sent := from[name]; sent {
-			all[name] = value
+	for _, name := range []string{"email", "email_verified", from.Name} {
+		if value, sent := from.Object[name]; sent {
+			to.Object[name] = value
 		} else {
-			delete(all, name)
+			delete(to.Object, name)
+		}
+	}
+	return all
+}
+
+// united is a new object of what a has and, where it has none, of what b has.
+func united(a, b map[string]any) map[string]any {
+	all := maps.Clone(a)
+	for name, value := range b {
+		first, firstIs := all[name].(map[string]any)
+		second, secondIs := value.(map[string]any)
+		switch {
+		case all[name] == nil:
+			all[name] = value
+		case firstIs && secondIs:
+			all[name] = united(first, second)
 		}
 	}
 	return all

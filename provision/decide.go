@@ -71,18 +71,22 @@ func decideMatched(q question, a *Account) (plan, error) {
 	if a.refused() {
 		return plan{}, denied(q.conn, auth.DeniedDisabled, "account "+a.ID)
 	}
-	confirm := ""
+	// Why the account must be proved first, and what an administrator can do
+	// where it has nothing to be proved with.
+	confirm, instead := "", ""
 	switch q.conn.JIT.LinkExisting {
 	case config.LinkDeny:
 		return plan{}, denied(q.conn, auth.DeniedLink, "account "+a.ID+" has this e-mail, and link_existing is deny")
 	case config.LinkConfirm:
-		confirm = "link_existing is confirm"
+		confirm, instead = "link_existing is confirm", "set link_existing: auto or always for the connection"
 	case config.LinkAlways:
 	default: // auto; also what is not known, which must not be laxer
 		if q.factor {
 			confirm = "it has a second factor"
+			instead = fmt.Sprintf("take the factor away (gatehouse user reset-mfa %s), or set link_existing: always for the connection", a.ID)
 		} else if g := protectedGroup(q.conn, a); g != "" {
 			confirm = fmt.Sprintf("it is in the protected group %q", g)
+			instead = "take it out of that group, or set link_existing: always for the connection"
 		}
 	}
 	link := linkOf(q.id.Identity, q.now)
@@ -91,6 +95,7 @@ func decideMatched(q question, a *Account) (plan, error) {
 		// Somebody may have been given an address that another person had
 		// before them: the provider says itself that it is another subject.
 		confirm = "it is linked to another subject of this connection"
+		instead = fmt.Sprintf("if both are one person, cut the old link (gatehouse user unlink %s --connection %s)", a.ID, q.conn.ID)
 	}
 	switch {
 	case confirm == "" || q.proved == a.ID:
@@ -110,7 +115,8 @@ func decideMatched(q question, a *Account) (plan, error) {
 		}}, nil
 	default:
 		return plan{}, denied(q.conn, auth.DeniedUnconfirmable,
-			fmt.Sprintf("account %s must be confirmed and has nothing to confirm with: %s", a.ID, confirm))
+			fmt.Sprintf("account %s (%s) must be proved first, because %s, and it has nothing to prove it with. "+
+				"An administrator can give it a password (gatehouse user set-password %s), or %s", a.ID, a.Username, confirm, a.ID, instead))
 	}
 }
 

@@ -2,6 +2,7 @@ package provision
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -160,6 +161,49 @@ func TestDecide(t *testing.T) {
 			}
 			if got != c.want {
 				t.Errorf("decide = %s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
+// Who may not come in because the account has nothing to be proved with can do
+// nothing about it: the log tells the administrator what they can.
+func TestUnconfirmableSaysWhatToDo(t *testing.T) {
+	protected := jitConnection("acme")
+	protected.JIT.LinkProtectedGroups = []string{"admins"}
+	asks := jitConnection("acme")
+	asks.JIT.LinkExisting = config.LinkConfirm
+	for _, c := range []struct {
+		name    string
+		conn    config.Connection
+		account *Account
+		factor  bool
+		want    string
+	}{
+		{"protected group", protected, existing(), false, "take it out of that group, or set link_existing: always"},
+		{"a factor and no password", jitConnection("acme"), existing(), true, "gatehouse user reset-mfa existing"},
+		{"confirm", asks, existing(), false, "set link_existing: auto"},
+		{"another subject", jitConnection("acme"), existing(linkTo("acme", "alice-before")), false, "gatehouse user unlink existing --connection acme"},
+		// link_existing: always would not let them in, so it is not recommended.
+		{"another subject, always", func() config.Connection {
+			always := jitConnection("acme")
+			always.JIT.LinkExisting = config.LinkAlways
+			return always
+		}(), existing(linkTo("acme", "alice-before")), false, "gatehouse user unlink existing --connection acme"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := decide(question{
+				conn: compiled(c.conn), id: admittedTo(t, compiled(c.conn), identity("acme", "alice")),
+				byEmail: []*Account{c.account}, factor: c.factor, now: noon,
+			})
+			var denied *auth.Denied
+			if !errors.As(err, &denied) || denied.Reason != auth.DeniedUnconfirmable {
+				t.Fatalf("decide: %v", err)
+			}
+			for _, want := range []string{"gatehouse user set-password existing", c.want} {
+				if !strings.Contains(denied.Detail, want) {
+					t.Errorf("the log does not say %q: %s", want, denied.Detail)
+				}
 			}
 		})
 	}

@@ -27,6 +27,9 @@ func (s *Store) commit(ctx context.Context, op, key string, change func(*bbolt.B
 	if err := ctx.Err(); err != nil {
 		return store.Down(op, err)
 	}
+	if s.db.IsReadOnly() {
+		return store.Down(op, errReadOnly)
+	}
 	// One impossible key must not fail the writes that share its commit.
 	if len(key) == 0 || len(key) > bbolt.MaxKeySize {
 		return fmt.Errorf("%s: a key of %d bytes is not possible", op, len(key))

@@ -56,7 +56,7 @@ func (b *booking) drop(ctx context.Context) {
 	err := b.retract(ctx)
 	for _, n := range b.held {
 		if err == nil {
-			err = b.free(ctx, n, func(e entry) bool { return e.Owner == b.owner && !e.Until.IsZero() })
+			err = b.giveBack(ctx, n, func(e entry) bool { return e.Owner == b.owner && !e.Until.IsZero() })
 		}
 	}
 	if err != nil {

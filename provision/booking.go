@@ -151,18 +151,19 @@ func (b *booking) hold(n name) {
 	b.held = append(b.held, n)
 }
 
-// confirm turns a reservation of ours into an entry without a lease. Errors:
-// errReplan when it was taken over, and those of the store.
+// confirm turns a reservation of ours into an entry without a lease. A tomb
+// stays under it: until the account bears the name, all may come to nothing.
+// Errors: errReplan when it was taken over, and those of the store.
 func (b *booking) confirm(ctx context.Context, n name, account string) error {
-	value := entry{Account: account, Owner: b.owner}.encode()
 	return b.Store.Update(ctx, n.key, func(old []byte) ([]byte, time.Duration, error) {
-		if bytes.Equal(old, value) {
-			return nil, 0, store.ErrNoChange
-		}
-		if e, err := decodeEntry(old); old == nil || err != nil || e.Owner != b.owner {
+		e, err := decodeEntry(old)
+		if old == nil || err != nil || e.Owner != b.owner {
 			return nil, 0, errReplan
 		}
-		return value, 0, nil
+		if e.Account == account && e.Until.IsZero() {
+			return nil, 0, store.ErrNoChange
+		}
+		return entry{Account: account, Owner: b.owner, Tomb: e.Tomb}.encode(), 0, nil
 	})
 }
 
@@ -187,25 +188,33 @@ func (b *booking) kill(ctx context.Context, dead *Account) error {
 		return err
 	}
 	for _, n := range b.names().of(dead) {
-		if err := b.free(ctx, n, func(e entry) bool { return e.Account == dead.ID }); err != nil {
+		if err := b.giveBack(ctx, n, func(e entry) bool { return e.Account == dead.ID }); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// free removes an index entry, if it is the one that is meant. A tombstone that
-// it stands on is there again.
+// free removes an index entry, if it is the one that is meant.
 func (d *Directory) free(ctx context.Context, n name, meant func(entry) bool) error {
 	return d.Store.Update(ctx, n.key, func(old []byte) ([]byte, time.Duration, error) {
 		e, err := decodeEntry(old)
 		if old == nil || err != nil || !meant(e) {
 			return nil, 0, store.ErrNoChange
 		}
-		value, ttl := e.without(d.now())
-		if value != nil && e.isTombstone() {
+		return nil, 0, nil
+	})
+}
+
+// giveBack is free for a name that no account came to bear: a tombstone on
+// which the entry stands is there again.
+func (d *Directory) giveBack(ctx context.Context, n name, meant func(entry) bool) error {
+	return d.Store.Update(ctx, n.key, func(old []byte) ([]byte, time.Duration, error) {
+		e, err := decodeEntry(old)
+		if old == nil || err != nil || e.isTombstone() || !meant(e) {
 			return nil, 0, store.ErrNoChange
 		}
+		value, ttl := e.without(d.now())
 		return value, ttl, nil
 	})
 }

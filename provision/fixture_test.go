@@ -163,7 +163,7 @@ func (h *house) open() { h.directory, h.resolver = h.replica(h.store) }
 func (h *house) replica(st store.Store) (*Directory, *Resolver) {
 	d := &Directory{
 		Store: st, Bus: h.bus, Index: h.index, Credentials: h.creds,
-		CacheTTL: 5 * time.Second, Now: h.clock.Now, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		CacheTTL: 5 * time.Second, Quarantine: h.conf.JITProvisioning.Quarantine, Now: h.clock.Now, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Fits: func(user, email string) error {
 			if len(user) > 8<<10 || len(email) > 8<<10 {
 				return errors.New("user or e-mail is longer than 8 KiB")

@@ -97,9 +97,9 @@ type entry struct {
 }
 
 // tomb is the quarantine of a name. An entry that has one and no owner is a
-// tombstone: it leads to nobody, and goes by itself. While somebody who may
-// have the name reserves it, their reservation stands on the tomb: if they die
-// over it, the name is in quarantine as before.
+// tombstone: it leads to nobody, and goes by itself. The entry of somebody who
+// may have the name stands on the tomb: if they die before they bear it, the
+// name is in quarantine as before.
 type tomb struct {
 	Until time.Time `json:"until"`
 	// Links are the index keys of the identities that were linked to the

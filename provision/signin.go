@@ -1,6 +1,7 @@
 package provision
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -201,7 +202,7 @@ func (b *booking) giveUp(ctx context.Context, before, after *Account, commit fun
 	if value == nil || err != nil || former.Account != before.ID {
 		return nil
 	}
-	return b.free(ctx, n, func(e entry) bool { return e == former })
+	return b.free(ctx, n, func(e entry) bool { return bytes.Equal(e.encode(), former.encode()) })
 }
 
 // moveEmail gives an account another verified address, which is free.

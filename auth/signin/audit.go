@@ -28,9 +28,30 @@ func (f *Flow) warn(r *http.Request, message string, err error) {
 	}
 }
 
-func (f *Flow) signedIn(r *http.Request, s *auth.Session, v auth.Verdict) {
-	f.audit(r, "sign_in", slog.String("connection", s.Identity.Connection), slog.String("verdict", string(v)),
-		slog.String("account", s.Account), slog.String("subject", s.Identity.Subject), slog.Any("amr", s.Identity.AMR))
+func (f *Flow) signedIn(r *http.Request, s *auth.Session, o auth.Outcome) {
+	f.audit(r, "sign_in", slog.String("connection", s.Identity.Connection), slog.String("verdict", string(o.Verdict)),
+		slog.String("account", s.Account), slog.String("subject", s.Identity.Subject), slog.Any("amr", s.Identity.AMR),
+		slog.String("decision_id", o.Decision))
+}
+
+// asked says that somebody has to prove an account before they are let in.
+func (f *Flow) asked(r *http.Request, p auth.Pending) {
+	c := p.Outcome.Confirmation
+	f.audit(r, "link_confirmation_asked", slog.String("connection", p.Identity.Connection), slog.String("subject", p.Identity.Subject),
+		slog.String("account", c.Account), slog.String("why", c.Why), slog.String("decision_id", p.Outcome.Decision))
+}
+
+// confirmed says how an account was proved: by its password and factor, or by
+// a sign-in through another connection. What came of it is the line that
+// follows.
+func (f *Flow) confirmed(r *http.Request, p auth.Pending, by string) {
+	f.audit(r, "link_confirmed", slog.String("connection", p.Identity.Connection), slog.String("subject", p.Identity.Subject),
+		slog.String("account", p.Outcome.Confirmation.Account), slog.String("by", by), slog.String("decision_id", p.Outcome.Decision))
+}
+
+func (f *Flow) gaveUp(r *http.Request, p auth.Pending) {
+	f.audit(r, "link_confirmation_given_up", slog.String("connection", p.Identity.Connection), slog.String("subject", p.Identity.Subject),
+		slog.String("account", p.Outcome.Confirmation.Account), slog.String("decision_id", p.Outcome.Decision))
 }
 
 func (f *Flow) signedOut(r *http.Request, s *auth.Session) {
@@ -38,12 +59,12 @@ func (f *Flow) signedOut(r *http.Request, s *auth.Session) {
 		slog.String("account", s.Account), slog.String("subject", s.Identity.Subject))
 }
 
-func (f *Flow) failed(r *http.Request, connection string, err error) {
-	f.audit(r, "sign_in_failed", slog.String("connection", connection), slog.String("reason", web.Code(err)))
+func (f *Flow) failed(r *http.Request, connection string, err error, more ...slog.Attr) {
+	f.audit(r, "sign_in_failed", append(more, slog.String("connection", connection), slog.String("reason", web.Code(err)))...)
 }
 
 func (f *Flow) factorFailed(r *http.Request, at parked, err error) {
-	f.audit(r, "factor_failed", slog.String("factor", at.factor.Kind()), slog.String("account", at.Outcome.Account),
+	f.audit(r, "factor_failed", slog.String("factor", at.factor.Kind()), slog.String("account", accountOf(at.Pending)),
 		slog.String("reason", web.Code(err)))
 }
 
@@ -51,7 +72,7 @@ func (f *Flow) factorFailed(r *http.Request, at parked, err error) {
 func (f *Flow) fail(w http.ResponseWriter, r *http.Request, event string, err error) {
 	attrs := []slog.Attr{slog.String("path", r.URL.Path), slog.String("reason", web.Code(err)), slog.Any("error", err)}
 	if denied, ok := errors.AsType[*auth.Denied](err); ok {
-		attrs = append(attrs, slog.String("connection", denied.Connection))
+		attrs = append(attrs, slog.String("connection", denied.Connection), slog.String("decision_id", denied.Decision))
 	}
 	f.audit(r, event, attrs...)
 	f.Pages.Error(w, r, err)

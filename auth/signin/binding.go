@@ -10,9 +10,10 @@ import (
 
 // Suffixes of the cookies of a sign-in.
 const (
-	bindSuffix   = "bind_"  // and a random end: binds states to the browser
-	factorSuffix = "mfa"    // handle of a sign-in that owes a factor
-	deviceSuffix = "device" // a browser on which a local sign-in was finished
+	bindSuffix    = "bind_"   // and a random end: binds states to the browser
+	factorSuffix  = "mfa"     // handle of a sign-in that owes a factor
+	confirmSuffix = "confirm" // handle of a sign-in whose account must be proved
+	deviceSuffix  = "device"  // a browser on which a local sign-in was finished
 )
 
 // maxBindings bounds how many of its bindings a browser may show.
@@ -49,7 +50,13 @@ func (f *Flow) forget(w http.ResponseWriter, r *http.Request) {
 	for _, c := range cookie.IDs(r, f.Cookies.Step(bindSuffix), maxBindings) {
 		f.Cookies.ClearStep(w, c.Name)
 	}
-	if cookie.Count(r, f.Cookies.Step(factorSuffix)) > 0 {
-		f.Cookies.ClearStep(w, f.Cookies.Step(factorSuffix))
+	f.drop(w, r, factorSuffix)
+	f.drop(w, r, confirmSuffix)
+}
+
+// drop clears the cookie of a step where the browser has one.
+func (f *Flow) drop(w http.ResponseWriter, r *http.Request, suffix string) {
+	if name := f.Cookies.Step(suffix); cookie.Count(r, name) > 0 {
+		f.Cookies.ClearStep(w, name)
 	}
 }

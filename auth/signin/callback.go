@@ -51,5 +51,8 @@ func (f *Flow) answered(r *http.Request, p auth.Pending, answer url.Values) (rea
 		return reached{}, fmt.Errorf("callback: connection %s: %w: it speaks for %q", p.Connection, auth.ErrInvalidAnswer, id.Connection)
 	}
 	p.Identity, p.Tokens = &id, tokens
+	if p.Confirms != "" {
+		return reached{milestone: vouched, pending: p}, nil
+	}
 	return reached{milestone: identified, pending: p}, nil
 }

@@ -1,7 +1,6 @@
 package signin
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 
@@ -18,7 +17,7 @@ type step func(w http.ResponseWriter, r *http.Request) (reached, error)
 type reached struct {
 	milestone  milestone
 	connection *Connection  // chosen
-	pending    auth.Pending // chosen: ReturnTo; identified and proved: all that is known
+	pending    auth.Pending // chosen: ReturnTo and Confirms; from identified on: all that is known
 }
 
 type milestone int
@@ -28,6 +27,8 @@ const (
 	chosen                      // a connection was chosen
 	identified                  // the first step is done: there is an identity
 	proved                      // the factor that was owed is proved
+	claimed                     // the password of the account that must be proved was given
+	vouched                     // another identity has signed in to prove that account
 )
 
 // run serves a step and whatever follows from it.
@@ -62,39 +63,72 @@ func (f *Flow) dispatch(w http.ResponseWriter, r *http.Request, at reached) erro
 	case answered:
 		return nil
 	case chosen:
-		return f.begin(w, r, at.connection, at.pending.ReturnTo)
+		return f.begin(w, r, at.connection, at.pending)
 	case identified:
-		p, err := f.resolve(r.Context(), at.pending)
-		if err != nil {
-			return err
-		}
-		owed, err := f.owes(p)
+		outcome, err := f.Resolver.Resolve(r.Context(), *at.pending.Identity)
+		return f.resolved(w, r, at.pending, outcome, err)
+	case claimed:
+		owed, err := f.hasFactor(r.Context(), accountOf(at.pending))
 		if err != nil {
 			return err
 		}
 		if owed {
-			return f.raise(w, r, p)
+			f.drop(w, r, confirmSuffix)
+			return f.raise(w, r, at.pending)
 		}
-		return f.finish(w, r, p, false)
+		return f.join(w, r, at.pending, auth.MethodPassword)
+	case vouched:
+		p, err := f.vouchedFor(r, at.pending)
+		if err != nil {
+			return err
+		}
+		return f.join(w, r, p, at.pending.Connection)
 	case proved:
+		if confirming(at.pending) {
+			return f.join(w, r, at.pending, auth.MethodMFA)
+		}
 		return f.finish(w, r, at.pending, true)
 	}
 	return fmt.Errorf("sign-in: milestone %d is not known", at.milestone)
 }
 
-// resolve finds the account before any factor is asked for, so that what an
-// enrolment stores has a home.
-func (f *Flow) resolve(ctx context.Context, p auth.Pending) (auth.Pending, error) {
-	outcome, err := f.Resolver.Resolve(ctx, *p.Identity)
+// resolved goes on from what the resolver has answered. It is asked before any
+// factor is, so that what an enrolment stores has a home.
+func (f *Flow) resolved(w http.ResponseWriter, r *http.Request, p auth.Pending, outcome auth.Outcome, err error) error {
 	if err != nil {
-		return p, err
-	}
-	if outcome.Account == "" && outcome.Verdict != auth.PassThrough {
-		// Without this a resolver's slip would become a session that is nobody.
-		return p, fmt.Errorf("resolve: verdict %q without an account", outcome.Verdict)
+		return err
 	}
 	p.Outcome = outcome
-	return p, nil
+	switch {
+	case confirming(p):
+		return f.ask(w, r, p)
+	case outcome.Account == "" && outcome.Verdict != auth.PassThrough:
+		// Without this a resolver's slip would become a session that is nobody.
+		return fmt.Errorf("resolve: verdict %q without an account", outcome.Verdict)
+	}
+	owed, err := f.owes(p)
+	if err != nil {
+		return err
+	}
+	if owed {
+		return f.raise(w, r, p)
+	}
+	return f.finish(w, r, p, false)
+}
+
+// join has an identity linked to the account that was proved for it. The proof
+// is worth nothing else: what comes of it is the sign-in of that identity, as
+// its provider has proved it, and where mfa.enforce is all it owes a factor of
+// its own. Where the account is no longer the one in question the resolver
+// decides as for anybody who comes now, and the proof is void.
+func (f *Flow) join(w http.ResponseWriter, r *http.Request, p auth.Pending, by string) error {
+	// Once more: the last look may be as old as the person was slow.
+	if err := f.stillGood(r.Context(), p); err != nil {
+		return err
+	}
+	f.confirmed(r, p, by)
+	outcome, err := f.Resolver.ResolveConfirmed(r.Context(), *p.Identity, p.Outcome.Confirmation.Account)
+	return f.resolved(w, r, p, outcome, err)
 }
 
 // owes reports whether a second factor is owed. An identity that passes

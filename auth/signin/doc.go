@@ -6,6 +6,7 @@
 //	GET, POST sign_in    choose.go, password.go
 //	GET       start      start.go
 //	GET       callback   callback.go
+//	GET, POST confirm    confirm.go
 //	GET, POST mfa        factor.go, enrol.go
 //	GET, POST sign_out   signout.go
 //	GET       userinfo   userinfo.go
@@ -27,6 +28,8 @@
 //	                         |
 //	                      Resolve --denied--> page
 //	                         |
+//	                         |--an account must be proved--> confirm ...
+//	                         |
 //	             factor owed?|
 //	           yes |         | no
 //	               v         |
@@ -36,6 +39,31 @@
 //	               |         |
 //	               v         v
 //	              Session, under a new id ---> where the person wanted to go
+//
+// Where the identity's e-mail is that of an account which it may not be linked
+// to on its provider's word alone, the person proves that account once:
+//
+//	... confirm ---gives up---> sign_in
+//	       |   |
+//	       |   | a connection through which
+//	       |   | the account is linked
+//	       |   '----------------> (another provider) ---> callback
+//	       | password                                        |
+//	       v                                                 |
+//	      mfa, where the account                             |
+//	       |   has a factor                                  |
+//	       |                            the second identity is linked
+//	       |                            to the account, or: page
+//	       v                                                 |
+//	      ResolveConfirmed, of the first identity <----------'
+//	       |
+//	       '--> on as from Resolve
+//
+// The proof is a step of the sign-in and nothing else: the session is that of
+// the first identity, as its provider has proved it, and says neither pwd nor
+// otp nor mfa for it. Until ResolveConfirmed nothing has changed. A proof is
+// void once the account's sessions were ended since the identity came, as they
+// are when it is disabled or deleted or its password changes.
 //
 // A pending sign-in is a record of its own (pending:<hash>, ten minutes,
 // sealed) and never a session: it is nobody everywhere but at its exact next
@@ -47,7 +75,8 @@
 //
 // A factor is owed by local sign-ins when mfa.enforce is local, by all when it
 // is all, and by none when it is off; off means never asked, also where an
-// account has enrolled one.
+// account has enrolled one. Only the proof of an account by its password asks
+// for a factor that it has whatever mfa.enforce says, and never enrols one.
 //
 // No answer of an identity provider leads back to it by itself: errors and the
 // end of a session are pages, so there is no loop.

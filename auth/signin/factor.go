@@ -60,28 +60,56 @@ func (f *Flow) parkedAt(r *http.Request, method string) (parked, error) {
 		return parked{}, auth.ErrInvalidState
 	}
 	if err := f.stillGood(r.Context(), p); err != nil {
-		return parked{}, err
+		return parked{}, web.TryAt(err, f.Site.SignIn(p.ReturnTo), "")
+	}
+	if confirming(p) && !f.provesByPassword(p) {
+		return parked{}, web.TryAt(fmt.Errorf("%w: local sign-in was switched off meanwhile", auth.ErrOvertaken), f.Site.SignIn(p.ReturnTo), "")
 	}
 	at := parked{Pending: p, handle: handle}
-	at.factor, at.enrolled, err = f.factor(r.Context(), p.Outcome.Account, method)
+	at.factor, at.enrolled, err = f.factor(r.Context(), accountOf(p), method)
+	if err == nil && !at.enrolled && confirming(p) {
+		// It was taken away meanwhile. Whoever has only the password must not
+		// enrol a factor here and prove the account with it.
+		err = web.TryAt(auth.ErrOvertaken, f.Site.SignIn(p.ReturnTo), "")
+	}
 	return at, err
+}
+
+// accountOf is the account whose factor is asked for.
+func accountOf(p auth.Pending) string {
+	if confirming(p) {
+		return p.Outcome.Confirmation.Account
+	}
+	return p.Outcome.Account
 }
 
 // stillGood judges the first step again. Somebody who had stolen a password
 // could otherwise wait here while it is changed, then enrol an app of his own
 // and be in. Likewise a way in that was closed meanwhile, by a restart with
-// another configuration, is closed for those who are half through it.
+// another configuration, is closed for those who are half through it. Of a
+// sign-in whose account must be proved, that account is meant: it must be now
+// what it was when the identity came.
 func (f *Flow) stillGood(ctx context.Context, p auth.Pending) error {
 	open := f.connection(p.Identity.Connection) != nil
 	if p.Identity.Connection == auth.Local {
 		open = f.Passwords != nil
 	}
+	if !open && confirming(p) {
+		return &auth.Denied{
+			Reason: auth.DeniedConnection, Connection: p.Identity.Connection, Decision: p.Outcome.Decision,
+			Detail: "it was to be joined to an account and is no longer configured",
+		}
+	}
 	if !open {
 		return fmt.Errorf("%w: sign-in by %s is no longer configured", auth.ErrInvalidState, p.Identity.Connection)
 	}
-	ended, err := f.Sessions.EndedSince(ctx, p.Outcome.Account, p.Created)
+	ended, err := f.Sessions.EndedSince(ctx, accountOf(p), p.Created)
 	if err == nil && ended {
-		err = fmt.Errorf("%w: the account's sessions were ended meanwhile", auth.ErrInvalidState)
+		reason := auth.ErrInvalidState
+		if confirming(p) {
+			reason = auth.ErrOvertaken
+		}
+		err = fmt.Errorf("%w: the account's sessions were ended meanwhile", reason)
 	}
 	return err
 }
@@ -147,7 +175,7 @@ func (f *Flow) judge(r *http.Request, at parked, code string) error {
 	}
 	ctx := throttle.WithDevice(r.Context(), f.device(r))
 	if at.enrolled {
-		return at.factor.Verify(ctx, at.Outcome.Account, code)
+		return at.factor.Verify(ctx, accountOf(at.Pending), code)
 	}
 	if at.Enrolment == nil || at.Enrolment.Kind != at.factor.Kind() {
 		return auth.ErrWrongCode // a code for a secret that was never shown
@@ -182,12 +210,13 @@ func (f *Flow) notProved(w http.ResponseWriter, r *http.Request, at parked, err 
 // notHere answers who has no sign-in at this step: the sign-in page. Trouble
 // stays trouble.
 func (f *Flow) notHere(w http.ResponseWriter, r *http.Request, err error) error {
+	if errors.Is(err, auth.ErrOvertaken) {
+		f.drop(w, r, factorSuffix)
+	}
 	if !errors.Is(err, auth.ErrInvalidState) {
 		return err
 	}
-	if cookie.Count(r, f.Cookies.Step(factorSuffix)) > 0 {
-		f.Cookies.ClearStep(w, f.Cookies.Step(factorSuffix))
-	}
+	f.drop(w, r, factorSuffix)
 	redirect(w, r, f.Prefix+"/sign_in")
 	return nil
 }
@@ -202,6 +231,9 @@ func (f *Flow) factorPage(w http.ResponseWriter, r *http.Request, status int, at
 
 // label is how the person knows the account.
 func (p parked) label() string {
+	if confirming(p.Pending) {
+		return p.Outcome.Confirmation.Username
+	}
 	for _, label := range []string{p.Outcome.Identity.Username, p.Identity.Username, p.Identity.Email, p.Identity.Subject} {
 		if label != "" {
 			return label

@@ -22,7 +22,6 @@ func (f *Flow) finish(w http.ResponseWriter, r *http.Request, p auth.Pending, fa
 	}
 	if factor {
 		n.Identity.AMR = with(n.Identity.AMR, auth.MethodOTP, auth.MethodMFA)
-		f.Cookies.ClearStep(w, f.Cookies.Step(factorSuffix))
 	}
 	sess, err := f.Sessions.Start(w, r, n)
 	if errors.Is(err, auth.ErrUnauthenticated) {
@@ -34,13 +33,16 @@ func (f *Flow) finish(w http.ResponseWriter, r *http.Request, p auth.Pending, fa
 	if p.Identity.Connection == auth.Local {
 		f.remember(w, r, p.Outcome.Account)
 	}
-	f.signedIn(r, sess, p.Outcome.Verdict)
+	f.drop(w, r, factorSuffix)
+	f.drop(w, r, confirmSuffix)
+	f.signedIn(r, sess, p.Outcome)
 	f.leave(w, r, p)
 	return nil
 }
 
 // sessionIdentity is what the session keeps. For an account only how the
-// person came in: the rest is the account's, as it is on each request. What
+// person came in, and what no account keeps: the rest is the account's, as it
+// is on each request. What
 // passes through has nothing but its session, and keeps what the connection's
 // rules have left of it.
 func sessionIdentity(p auth.Pending) auth.Identity {
@@ -51,6 +53,7 @@ func sessionIdentity(p auth.Pending) auth.Identity {
 	return auth.Identity{
 		Connection: i.Connection, Issuer: i.Issuer, Subject: i.Subject,
 		AMR: i.AMR, ACR: i.ACR, AuthTime: i.AuthTime,
+		Attributes: p.Outcome.SessionOnly,
 	}
 }
 

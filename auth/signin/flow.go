@@ -96,6 +96,7 @@ func (f *Flow) Mount(mux *http.ServeMux) error {
 	f.mount(mux, "/sign_in", methods{http.MethodGet: f.run(f.choose), http.MethodPost: f.sameOrigin(f.run(f.password))})
 	f.mount(mux, "/start", methods{http.MethodGet: f.run(f.start)})
 	f.mount(mux, "/callback", methods{http.MethodGet: f.run(f.callback)})
+	f.mount(mux, "/confirm", methods{http.MethodGet: f.run(f.showConfirm), http.MethodPost: f.sameOrigin(f.run(f.proveAccount))})
 	f.mount(mux, "/mfa", methods{http.MethodGet: f.run(f.showFactor), http.MethodPost: f.sameOrigin(f.run(f.proveFactor))})
 	f.mount(mux, "/sign_out", methods{http.MethodGet: f.signOut, http.MethodPost: f.signOut})
 	f.mount(mux, "/userinfo", methods{http.MethodGet: f.userinfo})

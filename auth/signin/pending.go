@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,8 +21,9 @@ const pendingLife = 10 * time.Minute
 type stage string
 
 const (
-	atProvider stage = "state"  // handle: the state parameter
-	atFactor   stage = "factor" // handle: the value of the factor cookie
+	atProvider stage = "state"   // handle: the state parameter
+	atFactor   stage = "factor"  // handle: the value of the factor cookie
+	atConfirm  stage = "confirm" // handle: the value of the confirm cookie
 )
 
 func (f *Flow) pendingKey(at stage, handle string) string {
@@ -85,9 +87,22 @@ func (f *Flow) amend(ctx context.Context, at stage, handle string, change func(*
 	return p, storeError("amend sign-in", err)
 }
 
+// kept is a pending sign-in as it rests. An identity that will be resolved once
+// more is judged by its claims again, so they rest with it; nowhere else are
+// claims kept.
+type kept struct {
+	auth.Pending
+	Claims   map[string]any `json:"claims,omitempty"`
+	Withheld bool           `json:"withheld,omitempty"`
+}
+
 func (f *Flow) seal(key string, p auth.Pending) ([]byte, error) {
 	p.State = "" // who reads the record cannot use it
-	plain, err := json.Marshal(p)
+	rec := kept{Pending: p}
+	if confirming(p) {
+		rec.Claims, rec.Withheld = p.Identity.Claims, p.Identity.Withheld
+	}
+	plain, err := json.Marshal(rec)
 	if err != nil {
 		return nil, fmt.Errorf("encode sign-in: %w", err)
 	}
@@ -98,10 +113,16 @@ func (f *Flow) seal(key string, p auth.Pending) ([]byte, error) {
 // changed or the record is damaged, is a sign-in to begin again. The clock is
 // asked too: a store may be late in dropping what has expired.
 func (f *Flow) open(key, handle string, sealed []byte) (auth.Pending, error) {
-	var p auth.Pending
+	var rec kept
 	plain, err := f.Keys.Open(sealed, "pending", key)
 	if err == nil {
-		err = json.Unmarshal(plain, &p)
+		d := json.NewDecoder(bytes.NewReader(plain))
+		d.UseNumber() // as the claims were when they were first judged
+		err = d.Decode(&rec)
+	}
+	p := rec.Pending
+	if err == nil && confirming(p) {
+		p.Identity.Claims, p.Identity.Withheld = rec.Claims, rec.Withheld
 	}
 	if err != nil {
 		return auth.Pending{}, fmt.Errorf("%w: %w", auth.ErrInvalidState, err)

@@ -39,8 +39,9 @@ func (f *Flow) start(w http.ResponseWriter, r *http.Request) (reached, error) {
 	return reached{milestone: chosen, connection: c, pending: auth.Pending{ReturnTo: returnTo}}, nil
 }
 
-// begin sends the browser to a connection's identity provider.
-func (f *Flow) begin(w http.ResponseWriter, r *http.Request, c *Connection, returnTo string) error {
+// begin sends the browser to a connection's identity provider. Of the sign-in
+// it takes where it leads to and what it confirms.
+func (f *Flow) begin(w http.ResponseWriter, r *http.Request, c *Connection, sought auth.Pending) error {
 	if wait := f.quota.take(f.client(r), f.now()); wait > 0 {
 		f.crowded(r)
 		return fmt.Errorf("%w: %w", auth.ErrTooManySignIns, &auth.Throttled{RetryAfter: wait})
@@ -51,7 +52,8 @@ func (f *Flow) begin(w http.ResponseWriter, r *http.Request, c *Connection, retu
 		Nonce:      cookie.NewID(),
 		Verifier:   cookie.NewID(),
 		Connection: c.Provider.ID(),
-		ReturnTo:   returnTo,
+		ReturnTo:   sought.ReturnTo,
+		Confirms:   sought.Confirms,
 		Browser:    f.Index.Hash("browser", bind.Value),
 		Created:    f.now().UTC(),
 	}

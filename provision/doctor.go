@@ -28,9 +28,14 @@ const (
 	FindDuplicateMail FindingCode = "duplicate-email"
 	FindDuplicateUser FindingCode = "duplicate-username"
 	FindDeletion      FindingCode = "deletion-unfinished" // an account is refused as deleted, and still there
+	FindHistory       FindingCode = "history-broken"      // the last change of an account is not in its history
 	FindOrphan        FindingCode = "orphan"              // a record of an account that is gone
 	FindUnreadable    FindingCode = "unreadable"          // a record that this version cannot read
 )
+
+// EventHistoryLost is a note in the history of an account: what happened before
+// is not known any more.
+const EventHistoryLost = "history_lost"
 
 // Finding is something in the store that is not as it should be.
 type Finding struct {
@@ -63,7 +68,9 @@ type Records struct {
 	// PerAccount: the rest of the key is the id of an account.
 	PerAccount bool
 	Cure       string // what an administrator can do about one that cannot be read; ID stands for the account
-	Removable  bool   // a repair may remove one that cannot be read
+	// Removable tells whether a repair may remove one that cannot be read; nil:
+	// none.
+	Removable func(value []byte) bool
 }
 
 // Examination says how to examine a store.
@@ -103,11 +110,13 @@ const (
 type examination struct {
 	*Directory
 	Examination
-	health  Health
-	hash    hashes
-	known   map[mark]struct{} // accounts
-	leads   map[mark]struct{} // names with their accounts, that no entry has been seen for
-	suspect []*verdict        // found, and not settled
+	health Health
+	hash   hashes
+	known  map[mark]struct{} // accounts
+	// expected are what accounts name and has not been seen: entries that lead
+	// to them, and their last change.
+	expected map[mark]struct{}
+	suspect  []*verdict // found, and not settled
 }
 
 // Examine walks through the store and finds what the protocol would not have
@@ -123,7 +132,7 @@ type examination struct {
 // beside what Scan needs. Errors: auth.ErrStoreDown.
 func (d *Directory) Examine(ctx context.Context, how Examination) (Health, error) {
 	x := &examination{
-		Directory: d, Examination: how, hash: newHashes(), known: map[mark]struct{}{}, leads: map[mark]struct{}{},
+		Directory: d, Examination: how, hash: newHashes(), known: map[mark]struct{}{}, expected: map[mark]struct{}{},
 		health: Health{Records: map[string]int{}, Findings: []Finding{}, Counts: map[FindingCode]int{}},
 	}
 	if x.Pause == nil {

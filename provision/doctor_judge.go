@@ -80,9 +80,43 @@ func (x *examination) judgeAccount(ctx context.Context, id string) (*verdict, er
 		v.Do = "a repair takes the announcement back, and the entry of that name"
 		v.cure = x.killing(a)
 	default:
-		return nil, nil
+		return x.judgeHistory(ctx, a)
 	}
 	return v, nil
+}
+
+// judgeHistory judges whether the history knows the change that made the
+// account what it is: it was written before the account was. That what is older
+// was dropped is as it should be.
+func (x *examination) judgeHistory(ctx context.Context, a *Account) (*verdict, error) {
+	if !a.changed() {
+		return nil, nil
+	}
+	value, err := x.find(ctx, historyKey(a.ID))
+	if err != nil {
+		return nil, err
+	}
+	if log, err := decodeHistory(value); log.has(a.Decision) || err != nil && ofAnotherVersion(value) {
+		return nil, nil // that of another version has a finding of its own
+	}
+	return &verdict{
+		Finding: Finding{
+			Code: FindHistory, Key: historyKey(a.ID), Account: a.ID,
+			Detail: fmt.Sprintf("the history of %s does not know the account's last change (decision %s): it was lost", a.Username, a.Decision),
+			Do:     "a repair notes in the history that something was lost; it cannot be brought back",
+		},
+		// Who changes the account writes both records, one after the other.
+		evidence: string(a.raw),
+		again:    func(ctx context.Context) (*verdict, error) { return x.judgeAccount(ctx, a.ID) },
+		cure: func(ctx context.Context) error {
+			doctor := WithActor(ctx, Actor{Kind: ActorDoctor}, "decision "+a.Decision+" is not in the history")
+			_, err := x.Note(doctor, a.ID, EventHistoryLost)
+			if errors.Is(err, auth.ErrNotFound) {
+				return nil // it was deleted meanwhile
+			}
+			return err
+		},
+	}, nil
 }
 
 // judgeEntry judges an entry by what it leads to. One that is as it should be
@@ -96,7 +130,7 @@ func (x *examination) judgeEntry(ctx context.Context, key string) (*verdict, err
 		Finding:  Finding{Key: key},
 		evidence: string(value),
 		again:    func(ctx context.Context) (*verdict, error) { return x.judgeEntry(ctx, key) },
-		cure:     x.removing(key, value),
+		cure:     x.freeing(key, value),
 	}
 	e, err := decodeEntry(value)
 	if err != nil {
@@ -110,7 +144,7 @@ func (x *examination) judgeEntry(ctx context.Context, key string) (*verdict, err
 	switch {
 	case err != nil:
 		return nil, err
-	case exists && a == nil, !e.Until.IsZero() && x.now().Before(e.Until):
+	case exists && a == nil, !e.Until.IsZero() && x.now().Before(e.Until), e.isTombstone() && e.Tomb.holds(x.now()):
 		return nil, nil
 	case a != nil && x.leadsTo(key, a):
 		return nil, nil
@@ -118,6 +152,10 @@ func (x *examination) judgeEntry(ctx context.Context, key string) (*verdict, err
 		v.Code, v.Harmless = FindReservation, true
 		v.Detail = "a name was reserved for an account that it was never given to; the entry expires a day after"
 		v.Do = "a repair removes it; whoever needs the name before that takes it over"
+	case e.isTombstone():
+		v.Code, v.Harmless = FindStale, true
+		v.Detail = "the name of a deleted account was in quarantine, which is over"
+		v.Do = "a repair removes the entry; it bars nobody"
 	case a == nil:
 		v.Code, v.Harmless = FindStale, true
 		v.Detail = "the entry leads to an account that does not exist"
@@ -343,7 +381,8 @@ func (x *examination) judgeOther(ctx context.Context, key string, kind Records) 
 		v.Account = strings.TrimPrefix(key, kind.Kind+":")
 		v.Do = strings.ReplaceAll(kind.Cure, "ID", v.Account)
 	}
-	if kind.Removable {
+	if kind.Removable != nil && kind.Removable(value) {
+		v.Do = "a repair removes it; " + v.Do
 		v.cure = x.removing(key, value)
 	}
 	return v, nil

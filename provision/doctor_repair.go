@@ -21,6 +21,24 @@ func (x *examination) removing(key string, judged []byte) func(context.Context) 
 	}
 }
 
+// freeing removes an entry if it still is what was judged. A tombstone that it
+// stands on is there again.
+func (x *examination) freeing(key string, judged []byte) func(context.Context) error {
+	return func(ctx context.Context) error {
+		return x.Store.Update(ctx, key, func(old []byte) ([]byte, time.Duration, error) {
+			if old == nil || !bytes.Equal(old, judged) {
+				return nil, 0, store.ErrNoChange
+			}
+			e, err := decodeEntry(old)
+			if err != nil {
+				return nil, 0, nil
+			}
+			value, ttl := e.without(x.now())
+			return value, ttl, nil
+		})
+	}
+}
+
 // killing ends what was begun with an account and never finished, in the order
 // that a takeover keeps: first the account becomes unable to finish, then its
 // names are free. What is alive after all fails at its next write and starts

@@ -2,6 +2,7 @@ package provision
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"hash/maphash"
 	"strings"
@@ -24,9 +25,9 @@ func (h hashes) of(key, account string) mark {
 	return mark{maphash.String(h.a, whole), maphash.String(h.b, whole)}
 }
 
-// walk looks at every record once, and at the accounts again if some of their
-// names did not turn up. Accounts come first: whoever bears a name has had its
-// entry for as long.
+// walk looks at every record once, and at the accounts again if something that
+// they name did not turn up. Accounts come first: what an account names was
+// written before it.
 func (x *examination) walk(ctx context.Context) error {
 	if err := x.walkAccounts(ctx); err != nil {
 		return err
@@ -36,17 +37,15 @@ func (x *examination) walk(ctx context.Context) error {
 			return err
 		}
 	}
-	if len(x.leads) > 0 {
-		if err := x.walkMissing(ctx); err != nil {
-			return err
-		}
-	}
 	for _, kind := range append(x.ownRecords(), x.Others...) {
 		if err := x.walkOthers(ctx, kind); err != nil {
 			return err
 		}
 	}
-	return nil
+	if len(x.expected) == 0 {
+		return nil
+	}
+	return x.walkMissing(ctx)
 }
 
 func (x *examination) walkAccounts(ctx context.Context) error {
@@ -62,8 +61,11 @@ func (x *examination) walkAccounts(ctx context.Context) error {
 				return wrong
 			}
 		}
-		return x.eachName(a, func(n name, lead mark) error {
-			x.leads[lead] = struct{}{}
+		if a.changed() {
+			x.expected[x.hash.of(historyKey(id), a.Decision)] = struct{}{}
+		}
+		return x.eachName(a, func(_ name, lead mark) error {
+			x.expected[lead] = struct{}{}
 			return nil
 		})
 	})
@@ -92,8 +94,8 @@ func (x *examination) walkEntries(ctx context.Context, kind string) error {
 		x.health.Records[kind]++
 		if e, err := decodeEntry(value); err == nil && e.Until.IsZero() {
 			lead := x.hash.of(key, e.Account)
-			if _, ok := x.leads[lead]; ok {
-				delete(x.leads, lead)
+			if _, ok := x.expected[lead]; ok {
+				delete(x.expected, lead)
 				return nil
 			}
 		}
@@ -102,18 +104,22 @@ func (x *examination) walkEntries(ctx context.Context, kind string) error {
 	})
 }
 
-// walkMissing judges the names that no entry was seen for. Those that several
+// walkMissing judges the names that no entry was seen for, and the accounts
+// whose last change no history knew. Those that several
 // accounts bear are judged together: else the first would be given what the
 // second has as good a claim to.
 func (x *examination) walkMissing(ctx context.Context) error {
-	again := func(f func(a *Account, n name) error) error {
+	again := func(whole func(*Account) error, f func(*Account, name) error) error {
 		return x.Store.Scan(ctx, accountPrefix, func(key string, value []byte) error {
 			a, err := decodeOwn(key, value)
 			if err != nil {
 				return nil // told already
 			}
+			if err := whole(a); err != nil {
+				return err
+			}
 			return x.eachName(a, func(n name, lead mark) error {
-				if _, ok := x.leads[lead]; !ok {
+				if _, ok := x.expected[lead]; !ok {
 					return nil
 				}
 				return f(a, n)
@@ -121,7 +127,14 @@ func (x *examination) walkMissing(ctx context.Context) error {
 		})
 	}
 	once, several := map[mark]struct{}{}, map[mark][]string{}
-	err := again(func(_ *Account, n name) error {
+	judgeChanged := func(a *Account) error {
+		if _, ok := x.expected[x.hash.of(historyKey(a.ID), a.Decision)]; !ok {
+			return nil
+		}
+		v, err := x.judgeAccount(ctx, a.ID)
+		return x.note(ctx, v, err)
+	}
+	err := again(judgeChanged, func(_ *Account, n name) error {
 		k := x.hash.of(n.key, "")
 		if _, twice := once[k]; twice {
 			several[k] = nil
@@ -133,7 +146,8 @@ func (x *examination) walkMissing(ctx context.Context) error {
 		return err
 	}
 	shared := map[string]mark{}
-	err = again(func(a *Account, n name) error {
+	nothing := func(*Account) error { return nil }
+	err = again(nothing, func(a *Account, n name) error {
 		k := x.hash.of(n.key, "")
 		if _, ok := several[k]; ok {
 			several[k] = append(several[k], a.ID)
@@ -163,6 +177,19 @@ func (x *examination) ownRecords() []Records {
 			_, err := decodeSignIn(value)
 			return err
 		},
+		// It is only a time, and keeps its account from signing in.
+		Removable: func([]byte) bool { return true },
+	}, {
+		Kind: strings.TrimSuffix(historyPrefix, ":"), PerAccount: true,
+		Read: func(key string, value []byte) error {
+			log, err := decodeHistory(value)
+			for _, e := range log.Entries {
+				delete(x.expected, x.hash.of(key, e.Decision))
+			}
+			return err
+		},
+		Cure:      "without it the account cannot be changed, not by a sign-in either; the history of another version is left to that version",
+		Removable: func(value []byte) bool { return !ofAnotherVersion(value) },
 	}}
 }
 
@@ -186,6 +213,19 @@ func (x *examination) walkOthers(ctx context.Context, kind Records) error {
 		return nil
 	})
 }
+
+// ofAnotherVersion reports whether a record that cannot be read says that
+// another version wrote it.
+func ofAnotherVersion(value []byte) bool {
+	var r struct {
+		Version int `json:"v"`
+	}
+	return json.Unmarshal(value, &r) == nil && r.Version != 0 && r.Version != accountVersion
+}
+
+// changed reports whether the account has been changed since it was made, and
+// since there is history.
+func (a *Account) changed() bool { return a.settledDown() && a.Decision != a.Origin }
 
 // decodeOwn decodes an account that was found under a key.
 func decodeOwn(key string, value []byte) (*Account, error) {

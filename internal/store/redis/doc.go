@@ -20,7 +20,14 @@
 //
 // Commands on keys under Options.KeyPrefix: GET, SET, GETDEL, DEL, SCAN, EVAL
 // and EVALSHA; PUBLISH and SUBSCRIBE on the channel KeyPrefix + "changes";
-// INFO, if the eviction policy is to be checked.
+// INFO, if the eviction policy is to be checked. Of a Cluster also CLUSTER SLOTS
+// and CLUSTER NODES.
+//
+// # Slots that move
+//
+// While slots of a Cluster move, every operation finds its key, wherever it is
+// at that moment, and Scan sees each record that is there all the time: it goes
+// over the masters again until each slot has been at rest during a pass.
 //
 // The package never evicts and cannot keep Redis from doing so: see
 // EvictionPolicy.

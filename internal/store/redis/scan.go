@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"hash/maphash"
+	"slices"
 	"strings"
 	"sync"
 
@@ -20,13 +21,48 @@ var globs = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`,
 
 // Scan implements store.Store. Each round trip has the timeout of an
 // operation; the whole has only ctx.
+//
+// On a cluster it goes over all masters, and over them again where slots have
+// moved meanwhile: a record that was there all the time is seen, unless its slot
+// was moved away and back within one pass. Slots that do not come to rest make
+// it fail; it never ends without an error and incomplete.
 func (s *Store) Scan(ctx context.Context, prefix string, f func(string, []byte) error) error {
+	pass := func(masters []redis.Cmdable, seen *seen) error {
+		return s.pass(ctx, masters, seen, prefix, f)
+	}
+	if _, cluster := s.client.(*redis.ClusterClient); !cluster {
+		return pass([]redis.Cmdable{s.client}, newSeen())
+	}
+	seen := newSeen()
+	for p := (passes{}); p.n < mostPasses; {
+		masters, before, err := s.whereabouts(ctx)
+		if err != nil {
+			return err
+		}
+		if err := pass(masters, seen); err != nil {
+			return err
+		}
+		_, after, err := s.whereabouts(ctx)
+		if err != nil || p.over(before, after) {
+			return err
+		}
+	}
+	return store.Down("scan", errRestless)
+}
+
+// whereabouts returns the masters of a cluster and what each serves.
+func (s *Store) whereabouts(ctx context.Context) ([]redis.Cmdable, *layout, error) {
 	masters, err := s.masters(ctx)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
+	l, err := s.layoutOf(ctx, masters)
+	return masters, l, err
+}
+
+// pass goes over the masters once and calls f for what has not been seen.
+func (s *Store) pass(ctx context.Context, masters []redis.Cmdable, seen *seen, prefix string, f func(string, []byte) error) (err error) {
 	pattern := globs.Replace(s.prefix+prefix) + "*"
-	seen := newSeen()
 	for _, master := range masters {
 		for cursor, more := uint64(0), true; more; {
 			var keys []string
@@ -95,7 +131,7 @@ func (s *Store) values(ctx context.Context, keys []string) ([]*redis.StringCmd, 
 	return values, nil
 }
 
-// masters returns the servers that hold the keys.
+// masters returns the servers that hold the keys, always in the same order.
 func (s *Store) masters(ctx context.Context) ([]redis.Cmdable, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, store.Down("find masters", err)
@@ -107,15 +143,20 @@ func (s *Store) masters(ctx context.Context) ([]redis.Cmdable, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	var mu sync.Mutex
-	var masters []redis.Cmdable
+	var found []*redis.Client
 	err := cluster.ForEachMaster(ctx, func(_ context.Context, master *redis.Client) error {
 		mu.Lock()
 		defer mu.Unlock()
-		masters = append(masters, master)
+		found = append(found, master)
 		return nil
 	})
 	if err != nil {
 		return nil, store.Down("find masters", err)
+	}
+	slices.SortFunc(found, func(a, b *redis.Client) int { return strings.Compare(a.Options().Addr, b.Options().Addr) })
+	masters := make([]redis.Cmdable, len(found))
+	for i, master := range found {
+		masters[i] = master
 	}
 	return masters, nil
 }

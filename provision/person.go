@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"hash/maphash"
+	"maps"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -36,11 +37,7 @@ func newPerson(a *Account) *person {
 	p.base = auth.Person{
 		User:              a.Username,
 		PreferredUsername: a.Username,
-		Attributes:        make(map[string][]string, len(a.Attributes)),
 		Account:           a.ID,
-	}
-	for name, attribute := range a.Attributes {
-		p.base.Attributes[name] = attribute.Values
 	}
 	return p
 }
@@ -59,7 +56,7 @@ func (p *person) as(id *auth.Identity, r *Resolver) *auth.Person {
 		}
 	}
 	as := p.base
-	as.Email, as.Groups = r.emailOf(p.account), r.groupsOf(p.account)
+	as.Email, as.Groups, as.Attributes = r.emailOf(p.account), r.groupsOf(p.account), r.attributesOf(p.account)
 	as.Connection, as.AMR, as.ACR = id.Connection, id.AMR, id.ACR
 	if len(ways) < mostWays {
 		more := append(slices.Clip(ways), way{r, &as})
@@ -112,7 +109,7 @@ func (r *Resolver) ofAccount(ctx context.Context, s *auth.Session) (*auth.Person
 	if !p.admits(s) {
 		return nil, fmt.Errorf("account %s is refused or not linked: %w", s.Account, auth.ErrUnauthenticated)
 	}
-	return p.as(&s.Identity, r), nil
+	return r.inSession(p, s), nil
 }
 
 // young reports whether a session may know more than a cache does.
@@ -127,24 +124,48 @@ func (p *person) admits(s *auth.Session) bool {
 		(id.Connection == auth.Local || p.account.linked(id.Connection, id.Issuer, id.Subject))
 }
 
-// passed is the person of a pass-through session. A session that is cached is
-// the same pointer on each request, and so its person should be: what is made
-// from a person, such as its headers, is then made once.
-type passed struct {
+// held is the person of a session that itself holds something of who they are.
+// A session that is cached is the same pointer on each request, and so its
+// person should be: what is made from a person, such as its headers, is then
+// made once.
+type held struct {
 	session *auth.Session
+	account *person // nil: it passes through
 	person  *auth.Person
 }
 
-// passThrough returns the person of a pass-through session. The table is
-// bounded: a session may push out another, never grow it.
-func (r *Resolver) passThrough(conn *connection, s *auth.Session) *auth.Person {
-	slot := &r.passed[maphash.Comparable(r.seed, s)%uint64(len(r.passed))]
-	if p := slot.Load(); p != nil && p.session == s {
-		return p.person
+// once returns the person of a session and an account, made by f the first
+// time. The table is bounded: a session may push out another, never grow it.
+func (r *Resolver) once(s *auth.Session, account *person, f func() *auth.Person) *auth.Person {
+	slot := &r.held[maphash.Comparable(r.seed, s)%uint64(len(r.held))]
+	if h := slot.Load(); h != nil && h.session == s && h.account == account {
+		return h.person
 	}
-	p := passThrough(conn, &s.Identity)
-	slot.Store(&passed{s, p})
+	p := f()
+	slot.Store(&held{s, account, p})
 	return p
+}
+
+// inSession returns the account as a session sees it: the attributes that are
+// the session's own are put before those of the account.
+func (r *Resolver) inSession(p *person, s *auth.Session) *auth.Person {
+	if len(s.Identity.Attributes) == 0 {
+		return p.as(&s.Identity, r)
+	}
+	return r.once(s, p, func() *auth.Person { return with(p.as(&s.Identity, r), s.Identity.Attributes) })
+}
+
+// with returns the person with other values of some attributes.
+func with(p *auth.Person, attributes map[string][]string) *auth.Person {
+	other := *p
+	other.Attributes = maps.Clone(p.Attributes)
+	maps.Copy(other.Attributes, attributes)
+	return &other
+}
+
+// passThrough returns the person of a pass-through session.
+func (r *Resolver) passThrough(conn *connection, s *auth.Session) *auth.Person {
+	return r.once(s, nil, func() *auth.Person { return passThrough(conn, &s.Identity) })
 }
 
 // passThrough makes a person of what the session itself holds: an identity

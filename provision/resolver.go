@@ -17,10 +17,11 @@ import (
 type Resolver struct {
 	directory   *Directory
 	connections map[string]*connection
+	all         config.JITProvisioning // what holds for every connection
 	local       bool
 
-	seed   maphash.Seed
-	passed [1024]atomic.Pointer[passed]
+	seed maphash.Seed
+	held [1024]atomic.Pointer[held]
 }
 
 // connection is a configured connection, ready for use.
@@ -36,7 +37,10 @@ var _ auth.Resolver = (*Resolver)(nil)
 
 // NewResolver returns the resolver of a valid configuration.
 func NewResolver(c *config.Config, d *Directory) *Resolver {
-	r := &Resolver{directory: d, connections: map[string]*connection{}, local: c.Local.Enabled, seed: maphash.MakeSeed()}
+	r := &Resolver{
+		directory: d, connections: map[string]*connection{}, all: c.JITProvisioning,
+		local: c.Local.Enabled, seed: maphash.MakeSeed(),
+	}
 	for _, conn := range c.Connections {
 		r.connections[conn.ID] = newConnection(conn, c.JITProvisioning)
 	}

@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"gatehouse/auth"
-	"gatehouse/internal/config"
 	"gatehouse/internal/store"
 )
 
@@ -59,7 +58,9 @@ func (s *signIn) attempt(ctx context.Context) (auth.Outcome, error) {
 	if err := s.noteSignIn(ctx, a.ID, p.verdict == auth.Created); err != nil {
 		return auth.Outcome{}, err
 	}
-	return auth.Outcome{Verdict: p.verdict, Account: a.ID, Identity: s.id.Identity}, nil
+	return auth.Outcome{
+		Verdict: p.verdict, Account: a.ID, Identity: s.id.Identity, SessionOnly: sessionOnly(s.conn, s.id, a),
+	}, nil
 }
 
 // decider is who carries out a plan, as history says it.
@@ -109,9 +110,9 @@ func (s *signIn) ask(ctx context.Context) (asked, error) {
 // it does not: a repeated sign-in should cost two reads.
 func (s *signIn) inform(ctx context.Context, q *question) (err error) {
 	switch {
-	case q.byLink != nil && s.conn.JIT.AttributeSync != config.SyncNone:
+	case q.byLink != nil:
 		would := q.byLink.clone()
-		syncEmail(would, s.conn, s.id, q.now)
+		syncEmail(would, s.conn, s.id, false, q.now)
 		if would.Email != q.byLink.Email {
 			q.password, err = s.Credentials.HasPassword(ctx, q.byLink.ID)
 		}

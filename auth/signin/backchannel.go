@@ -15,7 +15,7 @@ import (
 // Back-Channel Logout 1.0, section 2.5). It comes from the identity provider's
 // server: what it may do is decided by the signature of the token alone.
 func (f *Flow) backchannel(w http.ResponseWriter, r *http.Request) {
-	c := f.connection(r.PathValue("connection"))
+	c := f.heard(r.PathValue("connection"))
 	if c == nil {
 		f.Pages.Error(w, r, auth.ErrNotFound)
 		return
@@ -42,6 +42,16 @@ func (f *Flow) backchannel(w http.ResponseWriter, r *http.Request) {
 	}
 	f.audit(r, "backchannel_logout_failed", slog.String("connection", c.Provider.ID()),
 		slog.String("reason", web.Code(err)), slog.Any("error", err))
+}
+
+// heard returns the connection of that id, also one that is not enabled.
+func (f *Flow) heard(id string) *Connection {
+	for i := range f.Retired {
+		if f.Retired[i].Provider.ID() == id {
+			return &f.Retired[i]
+		}
+	}
+	return f.connection(id)
 }
 
 func (f *Flow) notice(r *http.Request, c *Connection, notified auth.Notified) (int, error) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -71,8 +72,8 @@ func (p notifying) Logout(ctx context.Context, token string, act func(context.Co
 	return 0, auth.ErrInvalidAnswer
 }
 
-// directory resolves: "partner" passes through, "mallory" is refused,
-// everybody else at a provider has an account of that name.
+// directory resolves: "partner" passes through, "mallory" is refused, who is
+// called "of-" and a name must prove that account first, everybody else at a provider has an account of that name.
 type directory struct{}
 
 func (directory) Resolve(_ context.Context, id auth.Identity) (auth.Outcome, error) {
@@ -85,19 +86,46 @@ func (directory) Resolve(_ context.Context, id auth.Identity) (auth.Outcome, err
 		return auth.Outcome{}, fmt.Errorf("resolve: %w", store.ErrDown)
 	case id.Connection == "partner":
 		return auth.Outcome{Verdict: auth.PassThrough, Identity: id}, nil
+	case strings.HasPrefix(id.Subject, "of-"):
+		name := strings.TrimPrefix(id.Subject, "of-")
+		c := &auth.Confirmation{Account: name, Username: name, Email: name + "@acme.example", Why: "it is asked for"}
+		switch name {
+		case "elsewhere": // no password, and no way in that is open
+			c.Connections = []string{"gone"}
+		case "moved":
+			c.Account, c.Username, c.Password = "alice", "alice", true
+		default:
+			c.Password, c.Connections = true, []string{"partner", "gone"}
+		}
+		return auth.Outcome{Verdict: auth.Confirm, Identity: id, Decision: "decision-1", Confirmation: c}, nil
 	case id.Connection == auth.Local:
 		return auth.Outcome{Verdict: auth.Unchanged, Account: id.Subject, Identity: id}, nil
 	}
 	return auth.Outcome{Verdict: auth.Updated, Account: "account-" + id.Subject, Identity: id}, nil
 }
 
-func (d directory) ResolveConfirmed(ctx context.Context, id auth.Identity, _ string) (auth.Outcome, error) {
-	return d.Resolve(ctx, id)
+// ResolveConfirmed judges the claims again, as rules of a connection may name
+// one, and links who has proved the account that is in question.
+func (d directory) ResolveConfirmed(ctx context.Context, id auth.Identity, account string) (auth.Outcome, error) {
+	outcome, err := d.Resolve(ctx, id)
+	switch {
+	case err != nil || outcome.Verdict != auth.Confirm:
+		return outcome, err
+	case id.Claims["secret"] != "claim":
+		return auth.Outcome{}, &auth.Denied{Reason: auth.DeniedRequirement, Connection: id.Connection, Detail: "the claims are gone"}
+	case id.Subject == "of-moved": // the e-mail has become that of another account
+		outcome.Confirmation.Account, outcome.Confirmation.Username = "bob", "bob"
+		return outcome, nil
+	case outcome.Confirmation.Account != account:
+		return outcome, nil
+	}
+	return auth.Outcome{Verdict: auth.Linked, Account: account, Identity: id, Decision: "decision-2"}, nil
 }
 
+// Proves: the accounts alice and bob have identities of their names at partner.
 func (directory) Proves(_ context.Context, id auth.Identity, account string) error {
-	if account != "account-"+id.Subject {
-		return &auth.Denied{Reason: auth.DeniedProof, Connection: id.Connection}
+	if account != id.Subject || id.Connection != "partner" {
+		return &auth.Denied{Reason: auth.DeniedProof, Connection: id.Connection, Decision: "decision-3"}
 	}
 	return nil
 }
@@ -105,13 +133,17 @@ func (directory) Proves(_ context.Context, id auth.Identity, account string) err
 // passwords knows alice, bob and mallory, whose passwords are "right".
 type passwords struct {
 	mu      sync.Mutex
-	devices []string // that came with attempts
+	devices []string          // that came with attempts
+	as      map[string]string // login: whose it has become
 }
 
 func (p *passwords) Authenticate(ctx context.Context, login, password string) (auth.Identity, error) {
 	p.mu.Lock()
 	p.devices = append(p.devices, throttle.Device(ctx))
 	p.mu.Unlock()
+	if name, ok := p.as[login]; ok {
+		login = name
+	}
 	switch {
 	case login == "throttled":
 		return auth.Identity{}, &auth.Throttled{RetryAfter: 90 * time.Second}

@@ -54,6 +54,10 @@ type Flow struct {
 	Site        *returnurl.Site
 	Prefix      string // of Gatehouse's own endpoints, such as /oauth2
 	Connections []Connection
+	// Retired are connections that are configured and not enabled. Nobody signs
+	// in by them; what their providers say about sign-outs is still heard, or
+	// a session could come back with the connection.
+	Retired     []Connection
 	Passwords   Passwords
 	Factors     []auth.Factor // the first is what an enrolment sets up
 	Enforce     string        // mfa.enforce, such as config.EnforceLocal

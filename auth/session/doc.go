@@ -12,6 +12,7 @@
 //	Start ----> live --Authenticate--> live     (Seen moves forward, coarsely)
 //	              |---- idle too long, too old --> gone
 //	              |---- End, EndID, EndAccount, EndNotified --> gone, on every replica
+//	              |---- People knows nobody for it --> gone, on every replica
 //	              '---- the same browser's next Start --> gone
 //
 // Who can read the store cannot make a cookie of it: the record is kept under

@@ -104,18 +104,27 @@ func (s *Sessions) leave(ctx context.Context, sess *auth.Session) {
 	}
 }
 
+// listed is one of o's lists. Errors: auth.ErrStoreDown.
+func (s *Sessions) listed(ctx context.Context, o owner, shard string) ([]byte, error) {
+	list, err := s.Store.Get(ctx, s.indexKey(o, shard))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, trouble("sessions of an owner", err)
+	}
+	return prune(list, s.Now()), nil
+}
+
 // endListed ends the sessions on o's lists for which f holds.
 func (s *Sessions) endListed(ctx context.Context, o owner, f func(*auth.Session) bool) (int, error) {
 	ended := 0
 	for _, shard := range shards {
-		list, err := s.Store.Get(ctx, s.indexKey(o, string(shard)))
-		if errors.Is(err, store.ErrNotFound) {
-			continue
-		}
+		list, err := s.listed(ctx, o, string(shard))
 		if err != nil {
-			return ended, trouble("sessions of an owner", err)
+			return ended, err
 		}
-		for list = prune(list, s.Now()); len(list) > 0; list = list[entrySize:] {
+		for ; len(list) > 0; list = list[entrySize:] {
 			id := hex.EncodeToString(list[:idDigits/2])
 			found, err := s.endIf(ctx, id, f)
 			if err != nil {

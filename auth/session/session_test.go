@@ -404,18 +404,31 @@ func TestStoreDown(t *testing.T) {
 func TestPersonThatMustNotGoOn(t *testing.T) {
 	w := newWorld(t)
 	s := w.replica()
+	other := w.replica()
 	b := &browser{}
 	b.start(t, s, of("alice"))
-	for _, want := range []error{auth.ErrUnauthenticated, auth.ErrStoreDown} {
-		w.people.err = want
-		if _, _, err := s.Authenticate(b.request()); !errors.Is(err, want) {
-			t.Errorf("%v, want %v", err, want)
-		}
+	w.people.err = auth.ErrStoreDown
+	if _, _, err := s.Authenticate(b.request()); !errors.Is(err, auth.ErrStoreDown) {
+		t.Errorf("trouble: %v", err)
 	}
 	// An error that nobody foresaw lets nobody in and signs nobody out.
 	w.people.err = errors.New("surprise")
 	if _, _, err := s.Authenticate(b.request()); !errors.Is(err, auth.ErrStoreDown) {
 		t.Errorf("surprise: %v", err)
+	}
+	w.people.err = nil
+	if !in(t, s, b) || !in(t, other, b) {
+		t.Fatal("trouble has signed somebody out")
+	}
+	w.people.err = auth.ErrUnauthenticated
+	if _, _, err := s.Authenticate(b.request()); !errors.Is(err, auth.ErrUnauthenticated) {
+		t.Errorf("%v, want ErrUnauthenticated", err)
+	}
+	// What was refused must not come back when the reason is gone: a connection
+	// that is enabled again, an account.
+	w.people.err = nil
+	if in(t, s, b) || in(t, other, b) {
+		t.Error("the session came back")
 	}
 }
 

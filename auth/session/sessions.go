@@ -21,7 +21,7 @@ type People interface {
 	// Person returns the account as it is now, or the session's own identity
 	// for a pass-through one. Errors: auth.ErrUnauthenticated when the session
 	// must not go on (account disabled or deleted, other JIT setting than
-	// when it was made), auth.ErrStoreDown.
+	// when it was made), which ends it; auth.ErrStoreDown.
 	Person(ctx context.Context, s *auth.Session) (*auth.Person, error)
 }
 
@@ -92,10 +92,22 @@ func (s *Sessions) Authenticate(r *http.Request) (*auth.Session, *auth.Person, e
 		return nil, nil, err
 	}
 	person, err := s.People.Person(r.Context(), sess)
+	if errors.Is(err, auth.ErrUnauthenticated) {
+		s.outlived(r.Context(), sess, err)
+	}
 	if err != nil {
 		return nil, nil, trouble("person of a session", err)
 	}
 	return sess, person, nil
+}
+
+// outlived ends a session that is nobody's any more. It ends for good: were it
+// only refused, it would come back with the connection that an administrator
+// has switched off, or with the rules of before.
+func (s *Sessions) outlived(ctx context.Context, sess *auth.Session, why error) {
+	if _, err := s.end(ctx, sess.ID); err != nil {
+		s.Log.WarnContext(ctx, "a session that must not go on could not be ended; it is refused", "reason", why, "error", err)
+	}
 }
 
 // find returns the live session of r's cookie. Rechecks have a cache of their

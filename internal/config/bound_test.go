@@ -25,6 +25,8 @@ func TestBombsAreRefused(t *testing.T) {
 		{"one long value", append([]byte("log: "), bytes.Repeat([]byte("${A:-x}"), maxFile/8)...)},
 		{"deep brackets", bytes.Repeat([]byte("["), maxFile)},
 		{"deep rules", []byte("routes: [{access: " + strings.Repeat("{not: ", 3000) + "public" + strings.Repeat("}", 3000) + "}]")},
+		{"deep claims", []byte("connections: [{tests: [{claims: " + strings.Repeat("{a: ", 3000) + "1" + strings.Repeat("}", 3000) + "}]}]")},
+		{"many claims below a long name", []byte("connections: [{tests: [{claims: {? " + strings.Repeat("k", maxFile/2) + "\n : [" + strings.Repeat("1,", 4096) + "]}}]}]")},
 		{"wide rules", fill("routes: [{upstream: 'static:202', access: {any: [", "{users: [a]},")},
 		{"a billion laughs", laughs()},
 	} {
@@ -35,6 +37,16 @@ func TestBombsAreRefused(t *testing.T) {
 				t.Errorf("accepted: %v", err)
 			}
 		})
+	}
+}
+
+// Every value below a key has the key in its path: a key of half a file with
+// half a file of values below it would take gigabytes.
+func TestLongKeysAreCutShort(t *testing.T) {
+	for _, key := range []string{strings.Repeat("k", maxFile), strings.Repeat("k.", maxFile)} {
+		if n := len(child("connections[0]", key)); n > 200 {
+			t.Errorf("a path of %d bytes", n)
+		}
 	}
 }
 

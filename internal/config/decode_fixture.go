@@ -1,6 +1,11 @@
 package config
 
-import "go.yaml.in/yaml/v3"
+import (
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
 
 // verdicts are the values of Expectation.Verdict.
 var verdicts = [...]string{"created", "updated", "linked", "unchanged", "confirm", "pass_through", "denied"}
@@ -88,8 +93,9 @@ func (o *object) optional(key string) *string {
 	return &text
 }
 
-// lists returns a mapping of names to one text or more. It is nil only where
-// the file has none: an empty one is a value.
+// lists returns a mapping of names to one text or more, read as a claim would
+// be: a blank text is no value, and an attribute without one is there. The
+// mapping is nil only where the file has none: an empty one is a value.
 func (o *object) lists(key string) map[string][]string {
 	n, path := o.take(key)
 	if n == nil || n.Kind != yaml.MappingNode {
@@ -98,11 +104,8 @@ func (o *object) lists(key string) map[string][]string {
 	}
 	lists := map[string][]string{}
 	for _, e := range o.entries(key) {
-		list := o.l.oneOrMore(e.node, e.path)
-		if list == nil {
-			list = []string{}
-		}
-		lists[e.name] = list
+		texts := o.l.oneOrMore(e.node, e.path)
+		lists[e.name] = slices.DeleteFunc(append([]string{}, texts...), func(s string) bool { return strings.TrimSpace(s) == "" })
 	}
 	return lists
 }

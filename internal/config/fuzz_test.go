@@ -1,16 +1,21 @@
 package config
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // Whatever the file holds, Load answers: with a configuration or with
 // problems, each of which has a line of the file and fits on one line. What
-// is accepted is in normal form, so that accepting it twice changes nothing.
+// is accepted is in normal form, so that accepting it twice changes nothing,
+// and the claims of its fixtures are what JSON makes of them.
 func FuzzLoad(f *testing.F) {
 	for _, pattern := range []string{"testdata/*/*.yaml", "../../config.yaml"} {
 		files, err := filepath.Glob(pattern)
@@ -26,6 +31,7 @@ func FuzzLoad(f *testing.F) {
 		}
 	}
 	f.Add([]byte(secretsFile))
+	f.Add([]byte("connections: [{id: a, issuer: 'https://id.example', client_id: x, client_secret: s, tests: [{name: t, claims: {a: [1.50, -0, 1e999, ~, True, 2026-01-02, {b: \"\\0\", '': ${SET}}]}, expect: {headers: {X: ''}}}]}]"))
 	f.Add([]byte("? [a]\n: b\n? &x y\n: *x\n"))
 	f.Add([]byte("\xef\xbb\xbf%YAML 1.1\n---\nroutes: !!seq []\n...\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -39,6 +45,11 @@ func FuzzLoad(f *testing.F) {
 			for _, w := range warnings {
 				checkLine(t, data, w.Line, w.String())
 			}
+			for _, conn := range c.Connections {
+				for _, test := range conn.Tests {
+					checkClaims(t, test.Claims)
+				}
+			}
 			return
 		}
 		var problems Problems
@@ -49,6 +60,23 @@ func FuzzLoad(f *testing.F) {
 			checkLine(t, data, p.Line, p.String())
 		}
 	})
+}
+
+func checkClaims(t *testing.T, claims map[string]any) {
+	t.Helper()
+	text, err := json.Marshal(claims)
+	if err != nil {
+		t.Fatalf("claims are not JSON: %v", err)
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	var again map[string]any
+	if err := d.Decode(&again); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(claims, again); diff != "" {
+		t.Errorf("claims (-) and what JSON makes of them (+):\n%s", diff)
+	}
 }
 
 func checkLine(t *testing.T, data []byte, line int, message string) {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -59,6 +60,7 @@ session:
   return_domains: [A.example, .b.example, "*.c.example:*", "d.example:8443", "[::1]:8080", "127.0.0.1"]
 connections:
   - id: acme
+    enabled: "FALSE"
     name: Acme
     type: OIDC
     issuer: http://id.acme.internal/realm/
@@ -73,9 +75,22 @@ connections:
     trust_email: Always
     user: "{email}"
     groups_allowed: []
-    attributes: {username: upn, name: "", department: org.department}
+    group_mapping: {"cn=adm,ou=x": Admins, eu: [staff, europe]}
+    attributes: {username: [upn, preferred_username], email: {from: [mail, email]}, name: "", department: {from: org.department, mode: PRESERVE, on_absent: Delete}, tenant: {constant: 0123}, sites: {constant: [a, b], mode: import_once}}
+    tests:
+      - name: everything
+        claims: {sub: "1", level: 3}
+        account: {username: ann, email: ann@acme.example, groups: [staff], attributes: {desk: 4, blank: "", list: [a, " ", b]}, linked: {acme: 007}, has_password: "true", has_factor: true, disabled: TRUE}
+        expect: {verdict: Denied, reason: account_disabled, username: "", email: "", groups: [], attributes: {}, headers: {X-User: "", X-Dept: a}}
     jit: {enabled: "false", create: false, attribute_sync: PRESERVE_LOCAL, group_sync: Merge, link_existing: CONFIRM, link_protected_groups: []}
-jit_provisioning: {preserve_locally_added_claims: "true"}
+  - {id: b, issuer: "https://id.b.example", client_id: x, client_secret: s}
+jit_provisioning:
+  preserve_locally_added_claims: "true"
+  attribute_sources: {department: [acme, local], tenant: local}
+  protected_attributes: [clearance]
+  protected_groups: [Owners]
+  quarantine: 30d
+  inactive: {disable_after: 90d12h, delete_after: 8760h, exempt_groups: [root]}
 local: {enabled: false, password: {min_length: 16}}
 mfa: {enforce: "off", methods: [TOTP], totp: {issuer: Acme}}
 identity_headers: {user: X-User, email: "", groups: X-Groups, preferred_username: X-Name, attributes: {department: X-Dept}}
@@ -93,7 +108,7 @@ routes:
 api_paths: [/api/]
 log: {level: DEBUG, format: Text}
 `)
-	yes, no := true, false
+	yes, no, empty := true, false, ""
 	want := &Config{
 		Server: Server{
 			Listen: "unix:///run/gatehouse/gatehouse.sock", PublicURL: "https://gate.example.com", Prefix: "/gate",
@@ -121,20 +136,56 @@ log: {level: DEBUG, format: Text}
 			}},
 			TrustEmail: TrustAlways, User: "{email}", Groups: &[]string{},
 			Attributes: []Attribute{
-				{Name: AttrUsername, From: []string{"upn"}},
-				{Name: AttrEmail, From: []string{"email"}},
+				{Name: AttrUsername, From: []string{"upn", "preferred_username"}},
+				{Name: AttrEmail, From: []string{"mail", "email"}},
 				{Name: AttrGroups, From: []string{"groups"}},
-				{Name: "department", From: []string{"org.department"}},
+				{Name: "department", From: []string{"org.department"}, Mode: ModePreserve, OnAbsent: AbsentDelete},
+				{Name: "tenant", Constant: []string{"0123"}},
+				{Name: "sites", Constant: []string{"a", "b"}, Mode: ModeImportOnce},
 			},
+			GroupMapping: map[string][]string{"cn=adm,ou=x": {"Admins"}, "eu": {"staff", "europe"}},
+			Disabled:     true,
+			Tests: []Test{{
+				Line: 49, Name: "everything", Claims: map[string]any{"sub": "1", "level": json.Number("3")},
+				Account: &TestAccount{
+					Username: "ann", Email: "ann@acme.example", Groups: []string{"staff"},
+					Attributes: map[string][]string{"desk": {"4"}, "blank": {}, "list": {"a", "b"}},
+					Linked:     map[string]string{"acme": "007"}, HasPassword: true, HasFactor: true, Disabled: true,
+				},
+				Expect: Expectation{
+					Verdict: "denied", Reason: "account_disabled", Username: &empty, Email: &empty, Groups: &[]string{},
+					Attributes: map[string][]string{}, Headers: map[string]string{"X-User": "", "X-Dept": "a"},
+				},
+			}},
 			JIT: JIT{AttributeSync: SyncPreserveLocal, GroupSync: GroupsMerge, LinkExisting: LinkConfirm, LinkProtectedGroups: []string{}},
+		}, {
+			Line: 54, ID: "b", Name: "b", Type: "oidc", Issuer: "https://id.b.example", ClientID: "x", ClientSecret: NewSecret("s"),
+			Scopes: []string{"openid", "profile", "email"}, TrustEmail: TrustClaim, User: DefaultUser,
+			Attributes: []Attribute{
+				{Name: AttrUsername, From: []string{"preferred_username"}},
+				{Name: AttrEmail, From: []string{"email"}},
+				{Name: AttrName, From: []string{"name"}},
+				{Name: AttrGroups, From: []string{"groups"}},
+			},
+			JIT: JIT{
+				Enabled: true, Create: true, AttributeSync: SyncPreserveLocal, GroupSync: GroupsSync, LinkExisting: LinkAuto,
+				LinkProtectedGroups: []string{"admins"},
+			},
 		}},
-		JITProvisioning: JITProvisioning{PreserveLocallyAddedClaims: true, Inactive: Inactive{ExemptGroups: []string{"admins"}}},
+		JITProvisioning: JITProvisioning{
+			PreserveLocallyAddedClaims: true,
+			AttributeSources:           map[string][]string{"department": {"acme", "local"}, "tenant": {"local"}},
+			ProtectedAttributes:        []string{"clearance"},
+			ProtectedGroups:            []string{"Owners"},
+			Quarantine:                 30 * day,
+			Inactive:                   Inactive{DisableAfter: 90*day + 12*time.Hour, DeleteAfter: 365 * day, ExemptGroups: []string{"root"}},
+		},
 		Local:           Local{Password: Password{MinLength: 16}},
 		MFA:             MFA{Enforce: EnforceOff, Methods: []string{MethodTOTP}, TOTP: TOTP{Issuer: "Acme"}},
 		IdentityHeaders: IdentityHeaders{User: "X-User", Groups: "X-Groups", PreferredUsername: "X-Name", AttributeNames: map[string]string{"department": "X-Dept"}},
 		Routes: []Route{
 			{
-				Line: 52, Path: "/app/", Host: "app.example.com", Methods: []string{"GET", "POST"}, Upstream: "https://127.0.0.1:8443",
+				Line: 66, Path: "/app/", Host: "app.example.com", Methods: []string{"GET", "POST"}, Upstream: "https://127.0.0.1:8443",
 				Access: Access{
 					Groups: []string{"a"}, Users: []string{"b"}, Emails: []string{"c@d.example", "Kate@d.example"}, EmailDomains: []string{"e.example"},
 					Connections: []string{"acme", "local"}, Local: &no, AMR: []string{"mfa"},
@@ -142,8 +193,8 @@ log: {level: DEBUG, format: Text}
 				},
 				StripPrefix: true, HostHeader: HostUpstream, Timeout: 90 * time.Second,
 			},
-			{Line: 60, Path: "/open", Upstream: "file:" + filepath.Join(dir, "www"), Access: Access{Public: true}, HostHeader: HostPass, Timeout: 30 * time.Second},
-			{Line: 61, Path: "/sock", Upstream: "unix:///run/app.sock", HostHeader: HostPass, Timeout: 30 * time.Second},
+			{Line: 74, Path: "/open", Upstream: "file:" + filepath.Join(dir, "www"), Access: Access{Public: true}, HostHeader: HostPass, Timeout: 30 * time.Second},
+			{Line: 75, Path: "/sock", Upstream: "unix:///run/app.sock", HostHeader: HostPass, Timeout: 30 * time.Second},
 		},
 		APIPaths: []string{"/api/"},
 		Log:      Log{Level: "debug", Format: "text"},
@@ -153,6 +204,9 @@ log: {level: DEBUG, format: Text}
 	}
 	if groups := got.Connections[0].Groups; groups == nil || len(*groups) != 0 {
 		t.Error("an empty groups_allowed is none, not all")
+	}
+	if got.Connections[0].Tests[0].Expect.Attributes == nil {
+		t.Error("no attributes were expected, and now any would do")
 	}
 }
 

@@ -181,6 +181,27 @@ func (l *loader) oneOrMore(n *yaml.Node, path string) []string {
 	return l.texts(items, path)
 }
 
+// item returns the path of an item of such a list: that of the list itself
+// where the file has no brackets.
+func (l *loader) item(path string, i int) string {
+	if _, ok := l.places[index(path, i)]; ok {
+		return index(path, i)
+	}
+	return path
+}
+
+// refuseTwice reports the items of a list that stand there already.
+func (l *loader) refuseTwice(path string, list []string) {
+	seen := make(map[string]bool, len(list))
+	for i, item := range list {
+		if seen[item] {
+			at := l.item(path, i)
+			l.problem(at, l.show(at, item)+" is there twice", "remove one of them")
+		}
+		seen[item] = true
+	}
+}
+
 // entry is one key of a mapping whose keys are free.
 type entry struct {
 	name string

@@ -90,9 +90,10 @@ func (l *loader) refuseForeign(n *yaml.Node, path string) {
 	}
 }
 
-// child returns the path of a key.
+// child returns the path of a key. A long key is cut short: everything below it
+// has it in its path, and a file of a megabyte would become one of gigabytes.
 func child(path, key string) string {
-	if !plainKey.MatchString(key) {
+	if !plainKey.MatchString(key) || len(key) > shownLength {
 		key = quote(key)
 	}
 	if path == "" {

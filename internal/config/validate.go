@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -13,7 +14,9 @@ func (l *loader) validate(c *Config) {
 	l.validateStore(c)
 	l.validateSecrets(c.Secrets)
 	l.validateSession(&c.Session, c.Server.PublicURL)
-	l.validateConnections(c.Connections)
+	l.validateConnections(c)
+	l.validateProvisioning(c)
+	l.validateAttributeNames(c)
 	l.validateHeaders(c)
 	l.validateRoutes(c)
 	l.validateAPIPaths(c.APIPaths)
@@ -22,13 +25,18 @@ func (l *loader) validate(c *Config) {
 	if n := c.Local.Password.MinLength; n < shortest || n > longest {
 		l.problem("local.password.min_length", fmt.Sprintf("%d is not from %d to %d characters", n, shortest, longest), "write 12, or what your policy says within that")
 	}
-	if len(c.Connections) == 0 && !c.Local.Enabled && !l.isUnread("connections") {
+	if !c.offersConnection() && !c.Local.Enabled && !l.isUnread("connections") {
 		for i, r := range c.Routes {
 			if !r.Access.Public {
-				l.problem(index("routes", i), "needs a session, and there is no way to sign in", "add a connection, or set local.enabled: true")
+				l.problem(index("routes", i), "needs a session, and there is no way to sign in", "add or enable a connection, or set local.enabled: true")
 			}
 		}
 	}
+}
+
+// offersConnection reports whether people can come in through a connection.
+func (c *Config) offersConnection() bool {
+	return slices.ContainsFunc(c.Connections, func(conn Connection) bool { return !conn.Disabled })
 }
 
 // minKey is the length of the shortest key in secrets.keys, in characters.

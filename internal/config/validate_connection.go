@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-func (l *loader) validateConnections(all []Connection) {
+func (l *loader) validateConnections(all *Config) {
 	seen := map[string]int{} // line, by id in lower case
-	for i := range all {
-		c, at := &all[i], index("connections", i)
+	for i := range all.Connections {
+		c, at := &all.Connections[i], index("connections", i)
 		id := strings.ToLower(c.ID)
 		switch path := at + ".id"; {
 		case c.ID == "":
@@ -25,8 +25,8 @@ func (l *loader) validateConnections(all []Connection) {
 			seen[id] = c.Line
 		}
 		l.validateConnection(at, c)
+		l.validateFixtures(at+".tests", c.Tests, all)
 	}
-	l.validateAttributeNames(all)
 }
 
 func (l *loader) validateConnection(at string, c *Connection) {
@@ -57,6 +57,7 @@ func (l *loader) validateConnection(at string, c *Connection) {
 			l.problem(path, "names no value, so that nobody could come in", "write one value, or a list of values of which one is enough")
 		}
 	}
+	l.validateGroupMapping(at+".group_mapping", c)
 	if c.Groups != nil {
 		l.validateGroups(at+".groups_allowed", *c.Groups)
 	}
@@ -119,6 +120,51 @@ func (l *loader) validateEmailDomain(path, value string) string {
 	return domain
 }
 
+// validateGroupMapping judges what the provider's groups are called here. A
+// group is left out by groups_allowed, which names what may come in: an empty
+// list here would let in whatever is not in it.
+func (l *loader) validateGroupMapping(path string, c *Connection) {
+	if len(c.GroupMapping) > 0 && !c.maps(AttrGroups) {
+		l.problem(path, "names groups, and attributes.groups is empty, so that there are none", "name the claim that has the groups, or remove it")
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.GroupMapping)) {
+		at, here := child(path, name), c.GroupMapping[name]
+		switch {
+		case name == "":
+			l.problem(at, "the provider's name of the group is empty", "write it, or remove the line")
+		case len(here) == 0:
+			l.problem(at, "names no group here", "write one or more; to leave a group out, write groups_allowed without it")
+		}
+		for i, group := range here {
+			if group == "" {
+				l.problem(l.item(at, i), "is empty", "name a group, or remove it")
+			}
+		}
+		l.refuseTwice(at, here)
+	}
+}
+
+// validateConnectionID refuses an id that no connection has. shown is how a
+// problem shows it.
+func (l *loader) validateConnectionID(path, shown, id string, c *Config, others ...string) {
+	if c.Connection(id) != nil || slices.Contains(others, id) {
+		return
+	}
+	do := "write the id of a connection"
+	if len(c.Connections) > 0 {
+		do = "write " + oneOf(append(connectionIDs(c), others...))
+	}
+	l.problem(path, shown+" is not a connection", do)
+}
+
+func connectionIDs(c *Config) []string {
+	ids := make([]string, len(c.Connections))
+	for i := range c.Connections {
+		ids[i] = c.Connections[i].ID
+	}
+	return ids
+}
+
 func (l *loader) validateGroups(path string, groups []string) {
 	for i, group := range groups {
 		if group == "" {
@@ -154,31 +200,5 @@ func (l *loader) validateUserTemplate(path, template string) {
 	}
 	if !personal {
 		l.problem(path, "is the same for every person", do)
-	}
-}
-
-func (l *loader) validateAttribute(path string, a Attribute) {
-	if !isName(a.Name) {
-		l.problem(path, "the name of an attribute is part of a header's name", "write letters, digits and - . _, beginning with a letter or digit, at most 64")
-	}
-	if len(a.From) == 1 && !isClaimPath(a.From[0]) {
-		l.problem(path, l.show(path, a.From[0])+" is not the path of a claim", "write the names of claims, with dots between them where they nest")
-	}
-}
-
-// validateAttributeNames refuses two attributes that would share one header:
-// which of them an application sees would depend on the order of a map.
-func (l *loader) validateAttributeNames(all []Connection) {
-	first := map[string]string{fold(AttrName): AttrName} // an account has a name whatever is mapped
-	for i, c := range all {
-		for _, a := range c.Attributes {
-			folded := fold(a.Name)
-			if other, ok := first[folded]; ok && other != a.Name {
-				l.problem(child(index("connections", i)+".attributes", a.Name),
-					fmt.Sprintf("has the same header as the attribute %s: letter case and punctuation make no difference there", quote(other)), "rename one of them, or write both the same")
-				continue
-			}
-			first[folded] = a.Name
-		}
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"gatehouse/auth"
 )
 
 func (l *loader) validateRoutes(c *Config) {
@@ -191,14 +193,8 @@ func (l *loader) validateAccess(path string, a *Access, c *Config) {
 		a.EmailDomains[i] = l.validateEmailDomain(index(path+".email_domains", i), domain)
 	}
 	for i, id := range a.Connections {
-		if id != "local" && c.Connection(id) == nil {
-			at := index(path+".connections", i)
-			do := "write the id of a connection"
-			if len(c.Connections) > 0 {
-				do = "write " + oneOf(append(connectionIDs(c), "local"))
-			}
-			l.problem(at, l.show(at, id)+" is not a connection", do)
-		}
+		at := index(path+".connections", i)
+		l.validateConnectionID(at, l.show(at, id), id, c, auth.Local)
 	}
 	l.validateGroups(path+".groups", a.Groups)
 	l.validateGroups(path+".users", a.Users)
@@ -212,12 +208,4 @@ func (l *loader) validateAccess(path string, a *Access, c *Config) {
 	if a.Not != nil {
 		l.validateAccess(path+".not", a.Not, c)
 	}
-}
-
-func connectionIDs(c *Config) []string {
-	ids := make([]string, len(c.Connections))
-	for i := range c.Connections {
-		ids[i] = c.Connections[i].ID
-	}
-	return ids
 }

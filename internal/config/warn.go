@@ -24,16 +24,29 @@ const (
 	WarnTrustedEveryone = "trusted-proxies-all"   // everybody may forge X-Forwarded-*
 	WarnCacheLong       = "cache-ttl-long"        // a removed right acts for long
 	WarnReturnWide      = "return-domain-wide"    // a sign-in may return to a whole top-level domain
+	WarnGroupDropped    = "group-not-allowed"     // group_mapping or a constant gives a group that groups_allowed leaves out
+	WarnGroupRenamed    = "group-allowed-renamed" // groups_allowed names a group that group_mapping calls otherwise
+	WarnProtected       = "protected-supplied"    // a connection is to give what no provider can
+	WarnPolicyUnused    = "attribute-mode-unused" // mode or on_absent of an attribute that is not stored
+	WarnSourceUnused    = "attribute-source-idle" // attribute_sources names who never writes the attribute
+	WarnNobodyExempt    = "inactive-exempts-none" // the rule for unused accounts spares no administrator
 )
 
 // warn says what works in a valid file and is probably not meant.
 func (l *loader) warn(c *Config) {
 	l.warnServer(c)
 	for i := range c.Connections {
-		l.warnConnection(index("connections", i), &c.Connections[i], c)
+		if c.Connections[i].Disabled {
+			continue // nobody comes in by it
+		}
+		at := index("connections", i)
+		l.warnConnection(at, &c.Connections[i], c)
 		l.warnSharedEmail(i, c)
+		l.warnSupplied(at, &c.Connections[i], c.JITProvisioning)
+		l.warnPolicies(at, &c.Connections[i], c.JITProvisioning)
 	}
 	l.warnGroups(c)
+	l.warnProvisioning(c)
 	l.warnRoutes(c.Routes)
 }
 
@@ -83,13 +96,14 @@ func (l *loader) warnConnection(at string, c *Connection, all *Config) {
 
 // warnUser looks for others whose user header a pass-through person could
 // have. A username never has a colon, and a connection's id and a colon first
-// keep two connections apart.
+// keep two connections apart. The accounts of a connection that is disabled
+// are still there.
 func (l *loader) warnUser(at string, c *Connection, all *Config) {
 	if strings.HasPrefix(c.User, "{connection}:") || strings.HasPrefix(c.User, c.ID+":") {
 		return
 	}
 	accounts := !strings.Contains(c.User, ":") && (all.Local.Enabled || slices.ContainsFunc(all.Connections, func(o Connection) bool { return o.JIT.Enabled }))
-	others := slices.ContainsFunc(all.Connections, func(o Connection) bool { return o.ID != c.ID && !o.JIT.Enabled })
+	others := slices.ContainsFunc(all.Connections, func(o Connection) bool { return o.ID != c.ID && !o.JIT.Enabled && !o.Disabled })
 	var whose string
 	switch {
 	case accounts:
@@ -109,7 +123,7 @@ func (l *loader) warnSharedEmail(i int, c *Config) {
 	this := &c.Connections[i]
 	for j := range i {
 		other := &c.Connections[j]
-		if shared, ok := sharedDomain(this, other); ok {
+		if shared, ok := sharedDomain(this, other); ok && !other.Disabled {
 			l.warning(index("connections", i)+".email_domains", WarnEmailShared,
 				fmt.Sprintf("connections %s and %s may both assert an e-mail address of %s; give each the email_domains that it alone answers for", other.ID, this.ID, shared))
 			return
@@ -135,44 +149,4 @@ func sharedDomain(a, b *Connection) (string, bool) {
 		}
 	}
 	return "", false
-}
-
-// warnGroups looks for connections that may supply any group while a rule of
-// this file gives a group a meaning. The usual value of link_protected_groups
-// does not count, or every connection would be warned about.
-func (l *loader) warnGroups(c *Config) {
-	var named []string
-	for i := range c.Routes {
-		named = c.Routes[i].Access.appendGroups(named)
-	}
-	for i := range c.Connections {
-		if l.isSet(index("connections", i) + ".jit.link_protected_groups") {
-			named = append(named, c.Connections[i].JIT.LinkProtectedGroups...)
-		}
-	}
-	if len(named) == 0 {
-		return
-	}
-	slices.Sort(named)
-	list := strings.Trim(quote(strings.Join(slices.Compact(named), ", ")), `"`)
-	for i := range c.Connections {
-		if c := &c.Connections[i]; c.Groups == nil && c.maps(AttrGroups) {
-			l.warning(index("connections", i)+".groups_allowed", WarnGroupsAllowed, fmt.Sprintf("connection %s may supply any group, also those that rules of this file name (%s): whoever manages groups there gives rights here; list the groups that it may supply", c.ID, list))
-		}
-	}
-}
-
-// appendGroups appends the groups that a rule names.
-func (a *Access) appendGroups(groups []string) []string {
-	groups = append(groups, a.Groups...)
-	for i := range a.All {
-		groups = a.All[i].appendGroups(groups)
-	}
-	for i := range a.Any {
-		groups = a.Any[i].appendGroups(groups)
-	}
-	if a.Not != nil {
-		groups = a.Not.appendGroups(groups)
-	}
-	return groups
 }

@@ -42,6 +42,9 @@ func NewResolver(c *config.Config, d *Directory) *Resolver {
 		local: c.Local.Enabled, seed: maphash.MakeSeed(),
 	}
 	for _, conn := range c.Connections {
+		if conn.Disabled {
+			continue // as if the file did not name it
+		}
 		r.connections[conn.ID] = newConnection(conn, c.JITProvisioning)
 	}
 	return r
@@ -119,7 +122,7 @@ func (r *Resolver) admit(identity auth.Identity) (*connection, admitted, error) 
 	conn := r.connections[identity.Connection]
 	if conn == nil {
 		return nil, admitted{}, &auth.Denied{
-			Reason: auth.DeniedConnection, Connection: identity.Connection, Detail: "the connection is not configured",
+			Reason: auth.DeniedConnection, Connection: identity.Connection, Detail: "the connection is not configured, or not enabled",
 		}
 	}
 	if identity.Subject == "" || identity.Issuer == "" {

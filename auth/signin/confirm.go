@@ -67,9 +67,6 @@ func (f *Flow) proofs(p auth.Pending) []web.Proof {
 func (f *Flow) unproved(r *http.Request) (auth.Pending, string, error) {
 	handle := cookie.ID(r, f.Cookies.Step(confirmSuffix))
 	p, err := f.look(r.Context(), atConfirm, handle)
-	if err == nil && !confirming(p) {
-		err = auth.ErrInvalidState
-	}
 	if err != nil {
 		return auth.Pending{}, "", err
 	}

@@ -380,10 +380,20 @@ func TestProofIsVoidOnceTheAccountHasChanged(t *testing.T) {
 			}, func(p *person) answer { return p.back(state, "alice") })
 		})
 	}
-	// A factor that was taken away is not enrolled anew by who has the password.
+	// Judging a password takes long, and may have to wait its turn.
 	h := open(t, nil)
-	h.factor.enrolled["alice"] = "S"
 	p := h.person()
+	p.claims("alice")
+	h.advance(time.Second)
+	h.passwords.during = func() { ended(h) }
+	if a := p.post("/oauth2/confirm", rightPassword); a.status != http.StatusConflict {
+		t.Errorf("changed while the password was judged: %d to %q", a.status, a.location)
+	}
+	h.started(nil)
+	// A factor that was taken away is not enrolled anew by who has the password.
+	h = open(t, nil)
+	h.factor.enrolled["alice"] = "S"
+	p = h.person()
 	p.claims("alice")
 	p.post("/oauth2/confirm", rightPassword).expect(t, http.StatusSeeOther, "/oauth2/mfa")
 	delete(h.factor.enrolled, "alice")
@@ -408,43 +418,49 @@ func TestProofIsVoidOnceTheAccountHasChanged(t *testing.T) {
 
 // Of many right proofs at once, of either kind, one goes on.
 func TestParallelProofs(t *testing.T) {
-	h := open(t, nil)
-	p := h.person()
-	p.claims("bob")
-	cookies := ""
-	for name, value := range p.cookies() {
-		cookies += name + "=" + value + "; "
-	}
-	var states []string
-	for range 10 {
-		a := h.person().post("/oauth2/confirm", elsewhere, "Cookie", strings.TrimSuffix(cookies, "; "))
-		states = append(states, stateOf(t, a))
-	}
-	var passed atomic.Int32
-	var wg sync.WaitGroup
-	check := func(a answer) {
-		switch {
-		case a.location == "/app?a=b":
-			passed.Add(1)
-		case a.status == http.StatusBadRequest:
-		default:
-			t.Errorf("%d to %q", a.status, a.location)
-		}
-	}
-	for i := range 20 {
-		wg.Go(func() {
-			if i < len(states) {
-				check(h.person().get("/oauth2/callback?"+url.Values{"state": {states[i]}, "code": {"bob"}}.Encode(), "Cookie", strings.TrimSuffix(cookies, "; ")))
-				return
+	for name, ways := range map[string][2]int{"passwords": {20, 0}, "other identities": {0, 20}, "both": {10, 10}} {
+		t.Run(name, func(t *testing.T) {
+			h := open(t, nil)
+			p := h.person()
+			p.claims("bob")
+			var mine []string
+			for name, value := range p.cookies() {
+				mine = append(mine, name+"="+value)
 			}
-			check(h.person().post("/oauth2/confirm", rightPassword, "Cookie", strings.TrimSuffix(cookies, "; ")))
+			cookies := strings.Join(mine, "; ")
+			var passed atomic.Int32
+			check := func(a answer) {
+				switch {
+				case a.location == "/app?a=b":
+					passed.Add(1)
+				case a.status == http.StatusBadRequest:
+				default:
+					t.Errorf("%d to %q", a.status, a.location)
+				}
+			}
+			var wg sync.WaitGroup
+			begin := make(chan struct{})
+			for range ways[0] {
+				wg.Go(func() {
+					<-begin
+					check(h.person().post("/oauth2/confirm", rightPassword, "Cookie", cookies))
+				})
+			}
+			for range ways[1] {
+				state := stateOf(t, h.person().post("/oauth2/confirm", elsewhere, "Cookie", cookies))
+				wg.Go(func() {
+					<-begin
+					check(h.person().get("/oauth2/callback?"+url.Values{"state": {state}, "code": {"bob"}}.Encode(), "Cookie", cookies))
+				})
+			}
+			close(begin)
+			wg.Wait()
+			if passed.Load() != 1 {
+				t.Errorf("%d proofs went on", passed.Load())
+			}
+			h.started(ofAcme("bob"))
 		})
 	}
-	wg.Wait()
-	if passed.Load() != 1 {
-		t.Errorf("%d proofs went on", passed.Load())
-	}
-	h.started(ofAcme("bob"))
 }
 
 // The store is in trouble: nothing is lost, and the person may try again.

@@ -135,12 +135,16 @@ type passwords struct {
 	mu      sync.Mutex
 	devices []string          // that came with attempts
 	as      map[string]string // login: whose it has become
+	during  func()            // while one is judged
 }
 
 func (p *passwords) Authenticate(ctx context.Context, login, password string) (auth.Identity, error) {
 	p.mu.Lock()
 	p.devices = append(p.devices, throttle.Device(ctx))
 	p.mu.Unlock()
+	if p.during != nil {
+		p.during()
+	}
 	if name, ok := p.as[login]; ok {
 		login = name
 	}

@@ -57,12 +57,12 @@ type Flow struct {
 	// Retired are connections that are configured and not enabled. Nobody signs
 	// in by them; what their providers say about sign-outs is still heard, or
 	// a session could come back with the connection.
-	Retired     []Connection
-	Passwords   Passwords
-	Factors     []auth.Factor // the first is what an enrolment sets up
-	Enforce     string        // mfa.enforce, such as config.EnforceLocal
-	Resolver    auth.Resolver
-	Sessions    Sessions
+	Retired   []Connection
+	Passwords Passwords
+	Factors   []auth.Factor // the first is what an enrolment sets up
+	Enforce   string        // mfa.enforce, such as config.EnforceLocal
+	Resolver  auth.Resolver
+	Sessions  Sessions
 
 	Store   store.Store
 	Index   *seal.IndexKey

@@ -181,6 +181,22 @@ func TestAdmit(t *testing.T) {
 			requireGroups("staff")(c)
 			c.Groups = &[]string{}
 		}, verified, "Alice@Acme.example true alice"},
+		// The gate knows the provider's names, and not what is made of them.
+		{"required by its name at the provider", func(c *config.Connection) {
+			requireGroups("staff")(c)
+			c.GroupMapping = map[string][]string{"staff": {"people"}}
+		}, verified, "Alice@Acme.example true alice"},
+		{"required by its name here", func(c *config.Connection) {
+			requireGroups("people")(c)
+			c.GroupMapping = map[string][]string{"staff": {"people"}}
+		}, verified, "requirement"},
+
+		// "No groups" would take rights away, and open what is for those without.
+		{"groups withheld", nil, withheldGroups, "groups_withheld"},
+		{"groups withheld, JIT off", func(c *config.Connection) { c.JIT.Enabled = false }, withheldGroups, "groups_withheld"},
+		{"groups withheld, and one is required", requireGroups("staff"), withheldGroups, "groups_withheld"},
+		{"groups withheld, and a claim is required", requireClaim("tenant", "one"), withheldGroups, "groups_withheld"},
+		{"groups withheld from somebody of another domain", domains("other.example"), withheldGroups, "email_domain"},
 
 		{"claim", requireClaim("tenant", "one"), claims(`{"tenant": "one"}`), "alice@people.example true alice"},
 		{"one of the values", requireClaim("tenant", "two", "one"), claims(`{"tenant": "one"}`), "alice@people.example true alice"},
@@ -199,6 +215,22 @@ func TestAdmit(t *testing.T) {
 		{"claim is the unverified e-mail", requireClaim("email", "boss@acme.example"), func(id *auth.Identity) {
 			claims(`{"email": "boss@acme.example"}`)(id)
 			email("boss@acme.example", false)(id)
+		}, "requirement"},
+		// It is another address that is verified: of a list of paths only one counts.
+		{"claim is another e-mail than the verified one", func(c *config.Connection) {
+			requireClaim("email", "boss@acme.example")(c)
+			c.Attributes = []config.Attribute{{Name: config.AttrEmail, From: []string{"mail", "email"}}}
+		}, func(id *auth.Identity) {
+			claims(`{"mail": "eve@acme.example", "email": "boss@acme.example"}`)(id)
+			email("eve@acme.example", true)(id)
+		}, "requirement"},
+		{"claim is a list of the verified e-mail", requireClaim("email", "boss@acme.example"), func(id *auth.Identity) {
+			claims(`{"email": ["boss@acme.example"]}`)(id)
+			email("boss@acme.example", true)(id)
+		}, "boss@acme.example true alice"},
+		{"claim is a list with the verified e-mail", requireClaim("email", "boss@acme.example"), func(id *auth.Identity) {
+			claims(`{"email": ["boss@acme.example", "eve@acme.example"]}`)(id)
+			email("eve@acme.example", true)(id)
 		}, "requirement"},
 		{"claim is the verified e-mail", requireClaim("email", "boss@acme.example"), func(id *auth.Identity) {
 			claims(`{"email": "boss@acme.example"}`)(id)
@@ -224,6 +256,8 @@ func TestAdmit(t *testing.T) {
 	}
 }
 
+func withheldGroups(id *auth.Identity) { id.Groups, id.Withheld = nil, true }
+
 func domains(names ...string) func(*config.Connection) {
 	return func(c *config.Connection) { c.EmailDomains = names }
 }
@@ -247,26 +281,66 @@ func claims(document string) func(*auth.Identity) {
 }
 
 func TestGroupsAllowed(t *testing.T) {
+	mapping := map[string][]string{
+		"cn=adm,ou=x": {"admins"}, "staff-eu": {"staff", "europe"}, "old": {}, "a": {"b"}, "b": {"a"}, "CN=ADM": {"root"},
+	}
 	for _, c := range []struct {
-		name    string
-		allowed *[]string
-		sent    []string
-		want    []string
+		name      string
+		mapping   map[string][]string
+		allowed   *[]string
+		protected []string
+		sent      []string
+		want      []string
 	}{
-		{"no list: all", nil, []string{"a", "b", "a", ""}, []string{"a", "b"}},
-		{"a list", &[]string{"b", "c"}, []string{"a", "b"}, []string{"b"}},
-		{"an empty list: none", &[]string{}, []string{"a"}, []string{}},
-		{"nothing sent stays nothing sent", &[]string{"a"}, nil, nil},
-		{"blank stays blank", nil, []string{}, []string{}},
+		{name: "no list: all", sent: []string{"a", "b", "a", ""}, want: []string{"a", "b"}},
+		{name: "a list", allowed: &[]string{"b", "c"}, sent: []string{"a", "b"}, want: []string{"b"}},
+		{name: "an empty list: none", allowed: &[]string{}, sent: []string{"a"}, want: []string{}},
+		{name: "nothing sent stays nothing sent", allowed: &[]string{"a"}},
+		{name: "blank stays blank", sent: []string{}, want: []string{}},
+
+		{name: "mapped", mapping: mapping, sent: []string{"cn=adm,ou=x", "staff-eu"}, want: []string{"admins", "staff", "europe"}},
+		{name: "unmapped names stay", mapping: mapping, sent: []string{"crew", "cn=adm,ou=x"}, want: []string{"crew", "admins"}},
+		{name: "mapped to what is there", mapping: mapping, sent: []string{"staff", "staff-eu"}, want: []string{"staff", "europe"}},
+		{name: "mapped to nothing", mapping: mapping, sent: []string{"old"}, want: []string{}},
+		{name: "mapped once", mapping: mapping, sent: []string{"a"}, want: []string{"b"}},
+		{name: "swapped", mapping: mapping, sent: []string{"a", "b"}, want: []string{"b", "a"}},
+		{name: "exactly", mapping: mapping, sent: []string{"CN=ADM,OU=X"}, want: []string{"CN=ADM,OU=X"}},
+		{name: "mapped, none sent", mapping: mapping},
+		{name: "mapped, blank", mapping: mapping, sent: []string{}, want: []string{}},
+		{name: "allowed by the name here", mapping: mapping, allowed: &[]string{"admins"}, sent: []string{"cn=adm,ou=x", "staff-eu"}, want: []string{"admins"}},
+		// Otherwise whoever names a group at the provider goes around the list.
+		{name: "allowed by the provider's name alone", mapping: mapping, allowed: &[]string{"cn=adm,ou=x"}, sent: []string{"cn=adm,ou=x"}, want: []string{}},
+
+		{name: "protected", protected: []string{"admins"}, sent: []string{"staff", "admins"}, want: []string{"staff"}},
+		{name: "protected, and allowed", protected: []string{"admins"}, allowed: &[]string{"admins"}, sent: []string{"admins"}, want: []string{}},
+		{name: "protected, by way of the mapping", protected: []string{"admins"}, mapping: mapping, sent: []string{"cn=adm,ou=x"}, want: []string{}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			conn := jitConnection("acme")
-			conn.Groups = c.allowed
-			got := allowedGroups(compiled(conn), c.sent)
-			if diff := cmp.Diff(c.want, got); diff != "" {
-				t.Error(diff)
+			conn.Groups, conn.GroupMapping = c.allowed, c.mapping
+			for _, conn.JIT.Enabled = range []bool{true, false} {
+				compiled := newConnection(conn, config.JITProvisioning{ProtectedGroups: c.protected})
+				got := admittedTo(t, compiled, identity("acme", "alice", groups(c.sent...))).Groups
+				if diff := cmp.Diff(c.want, got); diff != "" {
+					t.Errorf("JIT %t: %s", conn.JIT.Enabled, diff)
+				}
 			}
 		})
+	}
+}
+
+// Protected attributes are not supplied, JIT on or off; the identity that was
+// given stays as it was.
+func TestProtectedAttributesAreDropped(t *testing.T) {
+	for _, enabled := range []bool{true, false} {
+		conn := jitConnection("acme")
+		conn.JIT.Enabled = enabled
+		id := identity("acme", "alice")
+		before := len(id.Attributes)
+		got := admittedTo(t, newConnection(conn, config.JITProvisioning{ProtectedAttributes: []string{"department", "other"}}), id)
+		if diff := cmp.Diff(map[string][]string{"name": {"Name of alice"}}, got.Attributes); diff != "" || len(id.Attributes) != before {
+			t.Errorf("JIT %t: %s, of %v", enabled, diff, id.Attributes)
+		}
 	}
 }
 

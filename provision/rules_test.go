@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -15,6 +16,13 @@ import (
 // require, email_domains, trust_email or groups_allowed goes on with the
 // session, the groups and the e-mail that they had.
 func TestSessionsEndWithTheRulesOfTheirConnection(t *testing.T) {
+	policy := func(name, mode string) func(*config.Connection) {
+		return func(c *config.Connection) {
+			i := slices.IndexFunc(c.Attributes, func(a config.Attribute) bool { return a.Name == name })
+			c.Attributes = slices.Clone(c.Attributes)
+			c.Attributes[i].Mode = mode
+		}
+	}
 	for _, c := range []struct {
 		name   string
 		change func(*config.Connection)
@@ -35,12 +43,28 @@ func TestSessionsEndWithTheRulesOfTheirConnection(t *testing.T) {
 		// What an account has of an attribute is not in its session.
 		{"where an attribute comes from", mapped("salary", "pay"), false, true},
 		{"the user", func(c *config.Connection) { c.User = "{username}" }, false, true},
+		{"where one that only sessions have comes from", mapped("risk", "score"), true, true},
+		{"that an attribute is for sessions only", policy("title", config.ModeSessionOnly), true, false},
+		{"that it no longer is", policy("risk", config.ModePreserve), true, false},
+		{"when accounts take an attribute", policy("title", config.ModeImportOnce), false, false},
+		{"group_mapping", func(c *config.Connection) { c.GroupMapping = map[string][]string{"staff": {"people"}} }, true, true},
+		{"group_mapping: another order", func(c *config.Connection) {
+			c.GroupMapping = map[string][]string{"crew": {"b", "a"}}
+		}, false, false},
+		{"group_mapping: one name more", func(c *config.Connection) {
+			c.GroupMapping = map[string][]string{"crew": {"a", "b", "c"}}
+		}, true, true},
+		{"attribute_sync", func(c *config.Connection) { c.JIT.AttributeSync = config.SyncNone }, false, false},
 		{"its name on the page", func(c *config.Connection) { c.Name = "Other" }, false, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := newHouse(t, nil)
 			for _, id := range []string{"acme", "guest"} {
-				h.conn(id).Groups = &[]string{"staff", "admins"}
+				c := h.conn(id)
+				c.Groups, c.GroupMapping = &[]string{"staff", "admins"}, map[string][]string{"crew": {"a", "b"}}
+				c.Attributes = []config.Attribute{
+					{Name: "title", From: []string{"title"}}, {Name: "risk", From: []string{"risk"}, Mode: config.ModeSessionOnly},
+				}
 			}
 			h.open()
 			on, off := session(h.resolve(identity("acme", "alice"))), session(h.resolve(identity("guest", "gus")))
@@ -64,7 +88,54 @@ func TestSessionsEndWithTheRulesOfTheirConnection(t *testing.T) {
 
 func mapped(name, path string) func(*config.Connection) {
 	return func(c *config.Connection) {
+		c.Attributes = slices.Clone(c.Attributes)
+		for i := range c.Attributes {
+			if c.Attributes[i].Name == name {
+				c.Attributes[i].From = []string{path}
+				return
+			}
+		}
 		c.Attributes = append(c.Attributes, config.Attribute{Name: name, From: []string{path}})
+	}
+}
+
+// Attack: what no provider may supply any more is still told to applications by
+// sessions from before.
+func TestSessionsEndWithWhatIsProtected(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*config.JITProvisioning)
+		on     bool
+		off    bool
+	}{
+		{"a group", func(p *config.JITProvisioning) { p.ProtectedGroups = []string{"staff"} }, true, true},
+		{"an attribute that only sessions have", func(p *config.JITProvisioning) { p.ProtectedAttributes = []string{"risk"} }, true, true},
+		// An account's is read on each request.
+		{"an attribute of accounts", func(p *config.JITProvisioning) { p.ProtectedAttributes = []string{"title"} }, false, true},
+		{"an attribute that is not mapped", func(p *config.JITProvisioning) { p.ProtectedAttributes = []string{"desk"} }, false, false},
+		{"sources of one that only sessions have", func(p *config.JITProvisioning) { p.AttributeSources = map[string][]string{"risk": {"partner"}} }, true, false},
+		{"sources of another", func(p *config.JITProvisioning) { p.AttributeSources = map[string][]string{"title": {"partner"}} }, false, false},
+		{"quarantine", func(p *config.JITProvisioning) { p.Quarantine = time.Hour }, false, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := newHouse(t, nil)
+			for _, id := range []string{"acme", "guest"} {
+				h.conn(id).Attributes = []config.Attribute{
+					{Name: "title", From: []string{"title"}}, {Name: "risk", From: []string{"risk"}, Mode: config.ModeSessionOnly},
+				}
+			}
+			h.open()
+			sessions := map[*auth.Session]bool{
+				session(h.resolve(identity("acme", "alice"))): c.on, session(h.resolve(identity("guest", "gus"))): c.off,
+			}
+			c.change(&h.conf.JITProvisioning)
+			h.open()
+			for s, ends := range sessions {
+				if _, err := h.resolver.Person(t.Context(), s); errors.Is(err, auth.ErrUnauthenticated) != ends {
+					t.Errorf("session through %s: %v, should end: %t", s.Identity.Connection, err, ends)
+				}
+			}
+		})
 	}
 }
 
@@ -94,6 +165,8 @@ func TestGroupsCountOnlyWhileTheirSourceMayGiveThem(t *testing.T) {
 		{"as given", func(*config.Config) {}, all},
 		{"groups_allowed has one", func(c *config.Config) { c.Connection("acme").Groups = &[]string{"staff"} }, []string{"local", "staff", "partners"}},
 		{"groups_allowed has none", func(c *config.Config) { c.Connection("acme").Groups = &[]string{} }, []string{"local", "partners"}},
+		{"one is protected", func(c *config.Config) { c.JITProvisioning.ProtectedGroups = []string{"admins", "local"} }, []string{"local", "staff", "partners"}},
+		{"the connection is disabled", func(c *config.Config) { c.Connection("acme").Disabled = true }, []string{"local", "partners"}},
 		{"the connection is gone", func(c *config.Config) { c.Connections = c.Connections[1:] }, []string{"local", "partners"}},
 		// Whoever runs the new issuer could otherwise inherit what the old one said.
 		{"the issuer is another", func(c *config.Config) { c.Connection("acme").Issuer = "https://new.example" }, []string{"local", "partners"}},
@@ -107,6 +180,7 @@ func TestGroupsCountOnlyWhileTheirSourceMayGiveThem(t *testing.T) {
 			c.change(h.conf)
 			h.open()
 			local := h.resolve(auth.Identity{Connection: auth.Local, Subject: partner.Account})
+			partner = h.resolve(identity("partner", "alice", groups("partners")))
 			for _, o := range []auth.Outcome{local, partner} {
 				p, err := h.resolver.Person(t.Context(), session(o))
 				if err != nil {
@@ -120,6 +194,37 @@ func TestGroupsCountOnlyWhileTheirSourceMayGiveThem(t *testing.T) {
 				t.Errorf("what is stored has changed: %s", diff)
 			}
 		})
+	}
+}
+
+// Attack: an attribute that decides rights, such as a clearance, is protected
+// because a provider gave it to whom it should not; the accounts keep it.
+func TestAttributesCountOnlyWhileTheirSourceMayGiveThem(t *testing.T) {
+	h := newHouse(t, nil)
+	h.conn("acme").JIT.AttributeSync = config.SyncPreserveLocal
+	h.open()
+	given := h.resolve(identity("acme", "alice", attributes(map[string][]string{"clearance": {"secret"}, "desk": {"12"}})))
+	h.add(New{Username: "bob", Attributes: map[string][]string{"clearance": {"secret"}}})
+	h.conf.JITProvisioning.ProtectedAttributes = []string{"clearance"}
+	for _, gone := range []bool{false, true} {
+		if gone {
+			h.conf.Connections = h.conf.Connections[1:]
+		}
+		h.open()
+		for id, want := range map[string]map[string][]string{
+			given.Account: {"desk": {"12"}}, h.show("bob").ID: {"clearance": {"secret"}},
+		} {
+			p, err := h.resolver.Person(t.Context(), session(h.resolve(auth.Identity{Connection: auth.Local, Subject: id})))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, p.Attributes); diff != "" {
+				t.Errorf("the connection is gone: %t: %s", gone, diff)
+			}
+		}
+	}
+	if _, kept := h.show("alice").Attributes["clearance"]; !kept {
+		t.Error("what is stored has changed")
 	}
 }
 

@@ -13,7 +13,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"gatehouse/auth"
-	"gatehouse/internal/config"
 )
 
 func ptr[T any](v T) *T { return &v }
@@ -652,37 +651,5 @@ func TestTooLargeIsRefused(t *testing.T) {
 		if left := dump(t, h.store); len(left) != 0 {
 			t.Errorf("%s: left behind: %v", name, left)
 		}
-	}
-}
-
-func TestExplainSaysWhatASignInDoes(t *testing.T) {
-	h := newHouse(t, nil)
-	for _, id := range []auth.Identity{
-		identity("acme", "alice"), identity("acme", "bob", username("")), identity("acme", "eve", email("x@y.example", false)),
-		identity("guest", "gus"),
-	} {
-		e, err := Explain(h.conf, id, h.directory.Fits, h.clock.Now())
-		if err != nil {
-			t.Fatal(err)
-		}
-		o := h.resolve(id)
-		p, err := h.resolver.Person(t.Context(), session(o))
-		if err != nil {
-			t.Fatal(err)
-		}
-		said := *e.Person
-		said.Account = p.Account // an id is made when it is needed
-		if diff := cmp.Diff(*p, said); diff != "" || e.Verdict != o.Verdict {
-			t.Errorf("%s: explained as %s, became %s: %s", id.Subject, e.Verdict, o.Verdict, diff)
-		}
-	}
-	conn := h.conn("acme")
-	conn.EmailDomains = []string{"other.example"}
-	if e, err := Explain(h.conf, identity("acme", "alice"), nil, h.clock.Now()); err != nil || e.Denied == nil || e.Denied.Reason != auth.DeniedEmailDomain {
-		t.Errorf("%+v, %v", e, err)
-	}
-	conn.EmailDomains, conn.JIT.Create, conn.JIT.LinkExisting = nil, false, config.LinkDeny
-	if e, err := Explain(h.conf, identity("acme", "alice"), nil, h.clock.Now()); err != nil || e.Denied == nil || e.Denied.Reason != auth.DeniedNoAccount {
-		t.Errorf("%+v, %v", e, err)
 	}
 }

@@ -131,17 +131,22 @@ func (f *Flow) join(w http.ResponseWriter, r *http.Request, p auth.Pending, by s
 	return f.resolved(w, r, p, outcome, err)
 }
 
-// owes reports whether a second factor is owed. An identity that passes
-// through has no account that could hold one: it is refused, not let in.
 func (f *Flow) owes(p auth.Pending) (bool, error) {
+	return Owes(f.Enforce, p.Identity.Connection, p.Outcome)
+}
+
+// Owes reports whether a sign-in through a connection owes a second factor
+// under mfa.enforce. An identity that passes through has no account that could
+// hold one: it is refused, not let in. Errors: *auth.Denied.
+func Owes(enforce, connection string, o auth.Outcome) (bool, error) {
 	switch {
-	case f.Enforce == config.EnforceOff:
+	case enforce == config.EnforceOff:
 		return false, nil
-	case f.Enforce == config.EnforceLocal && p.Identity.Connection != auth.Local:
+	case enforce == config.EnforceLocal && connection != auth.Local:
 		return false, nil
-	case p.Outcome.Account == "":
+	case o.Account == "":
 		return false, &auth.Denied{
-			Reason: auth.DeniedFactor, Connection: p.Identity.Connection,
+			Reason: auth.DeniedFactor, Connection: connection,
 			Detail: "mfa.enforce is all, and an identity that passes through has no account to hold a factor",
 		}
 	}

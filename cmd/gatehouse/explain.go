@@ -2,122 +2,157 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
+	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
-	"maps"
+	"log/slog"
 	"os"
-	"slices"
+	"path/filepath"
 	"strings"
-	"text/tabwriter"
-	"time"
 
 	"gatehouse/auth"
 	"gatehouse/auth/oidc"
+	"gatehouse/auth/signin"
+	"gatehouse/internal/adminsock"
 	"gatehouse/internal/config"
 	"gatehouse/provision"
 	"gatehouse/proxy"
 )
 
-const explainUsage = `usage: gatehouse explain --connection ID --claims F [--config config.yaml] [--json]
+const explainUsage = `usage: gatehouse explain --connection ID --claims F [--live] [--config config.yaml] [--json]
 
-Says what an answer of an identity provider would do, by the same rules that a
-sign-in goes through: who is refused and why, which account would be made, and
-the headers that applications would get. It opens no store and asks nobody: it
-answers for a person whom Gatehouse does not know yet.
+Says what an answer of an identity provider would do, by having the code of a
+sign-in do it where nothing comes of it: who is refused and why, which account
+it would be and which it would not, what is written and what is kept, and the
+headers that applications would get. It asks no identity provider.
 
   --connection ID  of the configuration
   --claims F       the claims of an ID token as JSON; - is the standard input
-  --config F       the configuration
+  --live           among the accounts of the store; without it, as for somebody
+                   whom Gatehouse does not know, and no store is opened. It
+                   changes nothing there, whether or not the server runs
+  --config F       the configuration, as the file is now
   --json           for programs
 
-Exit code 0: the person would come in; 1: refused, or failed; 2: usage.
+Exit code 0: the person would come in; 1: refused, or failed; 2: usage;
+3: they would first have to prove an account to be theirs.
 `
 
 // maxClaims is how much of a claims file is read, in bytes: as much as of an
 // identity provider's answer.
 const maxClaims = 1 << 20
 
-// explanation is what explain found, as --json prints it.
-type explanation struct {
-	Admitted   bool               `json:"admitted"`
-	Verdict    auth.Verdict       `json:"verdict"`          // "denied" when not admitted
-	Reason     auth.Reason        `json:"reason,omitempty"` // of a denial
-	Why        string             `json:"why"`
-	Connection string             `json:"connection"`
-	Subject    string             `json:"subject,omitempty"`
-	Account    *explainedAccount  `json:"account"` // null: none is made
-	Attributes map[string]sourced `json:"attributes"`
-	Groups     []string           `json:"groups"`
-	FactorOwed bool               `json:"factor_owed"`
-	Headers    []explainedHeader  `json:"headers"` // to applications, as they go over the wire
+// explainFlags are the flags of gatehouse explain.
+type explainFlags struct {
+	config, connection, claims string
+	live, json                 bool
 }
 
-type explainedAccount struct {
-	Username      string `json:"username"`
-	Email         string `json:"email"`
-	EmailVerified bool   `json:"email_verified"`
-	Name          string `json:"name"`
+func (f *explainFlags) set() *flag.FlagSet {
+	flags := newFlags("explain")
+	flags.StringVar(&f.config, "config", defaultConfig, "")
+	flags.StringVar(&f.connection, "connection", "", "")
+	flags.StringVar(&f.claims, "claims", "", "")
+	flags.BoolVar(&f.live, "live", false, "")
+	flags.BoolVar(&f.json, "json", false, "")
+	return flags
 }
-
-// sourced is the values of an attribute and who gave them.
-type sourced struct {
-	Values []string `json:"values"`
-	Source string   `json:"source"`
-}
-
-type explainedHeader struct {
-	Name  string `json:"name"`
-	Value string `json:"value"`
-}
-
-const verdictDenied auth.Verdict = "denied"
 
 // runExplain is the command gatehouse explain.
 func runExplain(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	flags := newFlags("explain")
-	path := flags.String("config", defaultConfig, "")
-	id := flags.String("connection", "", "")
-	file := flags.String("claims", "", "")
-	asJSON := flags.Bool("json", false, "")
-	if code, done := parseCommand(flags, explainUsage, args, stdout, stderr); done {
+	var f explainFlags
+	if code, done := parseCommand(f.set(), explainUsage, args, stdout, stderr); done {
 		return code
 	}
 	switch {
-	case *id == "":
+	case f.connection == "":
 		return usageError(stderr, "explain", errors.New("name a connection with --connection"), explainUsage)
-	case *file == "":
+	case f.claims == "":
 		return usageError(stderr, "explain", errors.New("name a file of claims with --claims, or - for the standard input"), explainUsage)
 	}
-	cfg, _, err := config.Load(*path, os.LookupEnv)
+	cfg, _, err := config.Load(f.config, os.LookupEnv)
 	if err != nil {
 		return failed(stderr, err)
 	}
-	conn := cfg.Connection(*id)
-	if conn == nil {
-		return usageError(stderr, "explain", unknownConnection(cfg, *path, *id), "")
+	if cfg.Connection(f.connection) == nil {
+		return usageError(stderr, "explain", unknownConnection(cfg, f.config, f.connection), "")
 	}
-	claims, err := readClaims(*file, stdin)
+	data, err := readClaims(f.claims, stdin)
 	if err != nil {
 		return failed(stderr, err)
 	}
-	e, err := explainClaims(cfg, conn, claims, time.Now())
+	if f.live {
+		// The server, which may be the one to answer, has another directory.
+		file, err := filepath.Abs(f.config)
+		if err != nil {
+			return failed(stderr, err)
+		}
+		command := []string{"explain", "--live", "--connection", f.connection, "--claims", "-", "--config", file}
+		if f.json {
+			command = append(command, "--json")
+		}
+		return administer(f.config, adminsock.Command{Args: command, Stdin: data}, stdout, stderr)
+	}
+	resolver, err := provision.Rehearsal(context.Background(), cfg, nil, proxy.Fits)
 	if err != nil {
 		return failed(stderr, err)
 	}
-	if *asJSON {
+	return f.explain(context.Background(), cfg, resolver, data, stdout, stderr)
+}
+
+// explain executes the arguments after "gatehouse explain --live", where the
+// store is.
+func (a *administration) explain(ctx context.Context, args []string, stdin []byte, stdout, stderr io.Writer) int {
+	var f explainFlags
+	if code, done := parseCommand(f.set(), explainUsage, args, stdout, stderr); done {
+		return code
+	}
+	// As the file is now, which a server that runs may not have read.
+	cfg, _, err := config.Load(f.config, os.LookupEnv)
+	if err != nil {
+		return failed(stderr, err)
+	}
+	if cfg.Connection(f.connection) == nil {
+		return usageError(stderr, "explain", unknownConnection(cfg, f.config, f.connection), "")
+	}
+	return f.explain(ctx, cfg, provision.NewResolver(cfg, a.directory), stdin, stdout, stderr)
+}
+
+// explain prints what the resolver says of the claims.
+func (f *explainFlags) explain(ctx context.Context, cfg *config.Config, resolver *provision.Resolver, data []byte, stdout, stderr io.Writer) int {
+	claims, err := oidc.DecodeClaims(data)
+	if err != nil {
+		return failed(stderr, fmt.Errorf("read claims: %s: %w", f.claims, err))
+	}
+	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{ReplaceAttr: withoutTime}))
+	e, err := explainClaims(ctx, cfg, cfg.Connection(f.connection), resolver, claims, log)
+	if err != nil {
+		return failed(stderr, forPeople(err))
+	}
+	e.Live = f.live
+	if f.json {
 		err = writeJSON(stdout, e)
 	} else {
 		err = e.print(stdout)
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return failed(stderr, err)
-	}
-	if !e.Admitted {
+	case e.Verdict == auth.Confirm:
+		return exitConfirm
+	case !e.Admitted:
 		return exitFailed
 	}
 	return exitOK
+}
+
+func withoutTime(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) == 0 && a.Key == slog.TimeKey {
+		return slog.Attr{}
+	}
+	return a
 }
 
 func unknownConnection(cfg *config.Config, path, id string) error {
@@ -131,9 +166,9 @@ func unknownConnection(cfg *config.Config, path, id string) error {
 	return fmt.Errorf("there is no connection %q in %s; there is: %s", id, path, strings.Join(ids, ", "))
 }
 
-// readClaims reads a JSON object, numbers exactly as they are written, as a
-// sign-in does.
-func readClaims(file string, stdin io.Reader) (map[string]any, error) {
+// readClaims reads a file that should be claims, and refuses one that a sign-in
+// would refuse.
+func readClaims(file string, stdin io.Reader) ([]byte, error) {
 	from := stdin
 	if file != "-" {
 		f, err := os.Open(file)
@@ -148,29 +183,48 @@ func readClaims(file string, stdin io.Reader) (map[string]any, error) {
 		return nil, fmt.Errorf("read claims: %w", err)
 	}
 	if len(data) > maxClaims {
-		return nil, fmt.Errorf("read claims: more than %d bytes", maxClaims)
+		return nil, fmt.Errorf("read claims: %s: more than %d bytes", file, maxClaims)
 	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.UseNumber()
-	var claims map[string]any
-	if err := d.Decode(&claims); err != nil || claims == nil || d.More() {
-		return nil, fmt.Errorf("read claims: %s is not one JSON object", file)
+	if _, err := oidc.DecodeClaims(bytes.TrimPrefix(data, []byte("\ufeff"))); err != nil {
+		return nil, fmt.Errorf("read claims: %s: %w", file, err)
 	}
-	return claims, nil
+	return bytes.TrimPrefix(data, []byte("\ufeff")), nil
 }
 
-// explainClaims goes the way of a sign-in: map, admit and decide, owe, render.
-func explainClaims(cfg *config.Config, conn *config.Connection, claims map[string]any, now time.Time) (*explanation, error) {
-	e := &explanation{
-		Connection: conn.ID, Verdict: verdictDenied,
-		Attributes: map[string]sourced{}, Groups: []string{}, Headers: []explainedHeader{},
-	}
+// explainClaims goes the way of a sign-in: map, resolve, owe, render. What the
+// headers had to leave out goes to the log.
+func explainClaims(ctx context.Context, cfg *config.Config, conn *config.Connection, resolver *provision.Resolver,
+	claims map[string]any, log *slog.Logger,
+) (*explanation, error) {
+	e := newExplanation(conn.ID)
 	identity, err := oidc.MapClaims(*conn, conn.Issuer, claims)
 	if err != nil {
-		e.Reason, e.Why = "invalid_answer", err.Error()
+		e.Reason, e.Why = reasonInvalid, err.Error()
 		return e, nil
 	}
 	e.Subject = identity.Subject
+	p, err := resolver.Explain(ctx, identity)
+	if errors.Is(err, auth.ErrInvalidAnswer) {
+		e.Reason, e.Why = reasonInvalid, err.Error()
+		return e, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	e.tell(p)
+	if p.Denied != nil {
+		return e, nil
+	}
+	e.FactorOwed, err = signin.Owes(cfg.MFA.Enforce, conn.ID, auth.Outcome{Account: p.Person.Account})
+	if denied, ok := errors.AsType[*auth.Denied](err); ok {
+		e.Reason, e.Why = denied.Reason, denied.Detail
+		return e, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	e.FactorWhy = whyOwed(cfg.MFA.Enforce, p)
+	e.Admitted, e.Verdict = p.Confirmation == nil, p.Verdict
 	var names []string
 	for _, c := range cfg.Connections {
 		for _, a := range c.Attributes {
@@ -181,72 +235,23 @@ func explainClaims(cfg *config.Config, conn *config.Connection, claims map[strin
 	if err != nil {
 		return nil, err
 	}
-	p, err := provision.Explain(cfg, identity, proxy.Fits, now)
-	if err != nil {
-		return nil, err
-	}
-	e.Why = p.Why
-	if p.Denied != nil {
-		e.Reason = p.Denied.Reason
-		return e, nil
-	}
-	if cfg.MFA.Enforce == config.EnforceAll {
-		if p.Account == nil {
-			e.Reason, e.Why = auth.DeniedFactor, "mfa.enforce is all, and a person without an account cannot hold a factor"
-			return e, nil
-		}
-		e.FactorOwed = true
-	}
-	e.Admitted, e.Verdict = true, p.Verdict
-	if a := p.Account; a != nil {
-		e.Account = &explainedAccount{Username: a.Username, Email: a.Email, EmailVerified: a.EmailVerified, Name: a.Name}
-	}
-	for name, values := range p.Person.Attributes {
-		e.Attributes[name] = sourced{Values: orEmpty(values), Source: conn.ID}
-	}
-	e.Groups = orEmpty(p.Person.Groups)
+	headers.Log = log
 	for _, h := range headers.Upstream(p.Person) {
 		e.Headers = append(e.Headers, explainedHeader{h.Name, h.Value})
 	}
+	e.become(p)
 	return e, nil
 }
 
-// print writes an explanation for people.
-func (e *explanation) print(w io.Writer) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	row := func(name, value string) { fmt.Fprintf(table, "%s\t%s\n", name, printable(value)) }
-	if !e.Admitted {
-		row("verdict", fmt.Sprintf("%s (%s)", e.Verdict, e.Reason))
-		row("why", e.Why)
-		return table.Flush()
+// whyOwed says what makes a second factor owed, or not.
+func whyOwed(enforce string, p provision.Explanation) string {
+	switch {
+	case enforce == config.EnforceOff:
+		return "mfa.enforce is off"
+	case enforce == config.EnforceLocal:
+		return "mfa.enforce is local: who comes through a connection owes none"
+	case p.SecondFactor:
+		return "mfa.enforce is all, and the account has one"
 	}
-	row("verdict", string(e.Verdict))
-	row("why", e.Why)
-	if a := e.Account; a == nil {
-		row("account", "none")
-	} else {
-		row("account", a.Username)
-		switch {
-		case a.Email == "":
-			row("e-mail", "none")
-		case a.EmailVerified:
-			row("e-mail", a.Email)
-		default:
-			row("e-mail", a.Email+" (not verified: applications do not see it)")
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(e.Attributes)) {
-		a := e.Attributes[name]
-		row("attribute", fmt.Sprintf("%s = %s (from %s)", name, strings.Join(a.Values, ", "), a.Source))
-	}
-	row("groups", strings.Join(e.Groups, ", "))
-	if e.FactorOwed {
-		row("second factor", "owed")
-	} else {
-		row("second factor", "not owed")
-	}
-	for _, h := range e.Headers {
-		row("header", h.Name+": "+h.Value)
-	}
-	return table.Flush()
+	return "mfa.enforce is all; the account has none, and this sign-in enrols one"
 }

@@ -267,6 +267,32 @@ func TestAccepted(t *testing.T) {
 	}
 }
 
+// What is meant as it is written needs no warning.
+func TestNoWarning(t *testing.T) {
+	connection := "connections: [{id: a, issuer: 'https://id.example', client_id: x, client_secret: s, "
+	rule := "\nroutes: [{upstream: 'http://127.0.0.1:8080', access: {groups: [staff]}}]"
+	for _, tt := range []struct{ name, in string }{
+		{"nothing", ""},
+		{"one connection", connection + "}]"},
+		{"provisioning as it is by itself", "jit_provisioning: {attribute_sources: {}, protected_attributes: [], protected_groups: [], quarantine: 0, inactive: {}}"},
+		{"nobody is exempt from no rule", "jit_provisioning: {inactive: {exempt_groups: []}}"},
+		{"unused accounts", "jit_provisioning: {quarantine: 30d, inactive: {disable_after: 90d, delete_after: 180d}}"},
+		{"a protected group that no connection could supply", connection + "}]\njit_provisioning: {protected_groups: [staff]}" + rule},
+		{"an attribute that only another name protects", connection + "attributes: {level: level}}]\njit_provisioning: {protected_attributes: [name, grade]}"},
+		{"a group of the file's own", connection + "attributes: {groups: {constant: staff}}}]" + rule},
+		{"a group under another name", connection + "group_mapping: {staff: people}}]" + rule},
+		{"mapped and allowed", connection + "group_mapping: {eu: [staff, europe], staff: staff}, groups_allowed: [staff, europe, other]}]" + rule},
+		{"sources", connection + "attributes: {level: {from: l, mode: preserve}}}]\njit_provisioning: {attribute_sources: {level: [local, a], email: a}}"},
+		{"session only without accounts", connection + "attributes: {level: {from: l, mode: session_only}}, jit: {enabled: false}}]\njit_provisioning: {attribute_sources: {level: [local]}}"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, warnings := load(t, "c.yaml", tt.in); len(warnings) > 0 {
+				t.Errorf("got %v", warnings)
+			}
+		})
+	}
+}
+
 // An empty mapping names single headers, of which there are none: no prefix
 // may come back in its place.
 func TestAttributeHeadersOff(t *testing.T) {

@@ -72,7 +72,7 @@ func (l *loader) validateInactive(path string, in Inactive) {
 			l.problem(path+"."+after.key, fmt.Sprintf("%s is longer than %s", short(after.d), short(longestAfter)), "write 0 for never, or a shorter time")
 		}
 	}
-	if in.DisableAfter > 0 && in.DeleteAfter > 0 && in.DeleteAfter <= in.DisableAfter {
+	if in.DeleteAfter > 0 && in.DeleteAfter <= in.DisableAfter {
 		l.problem(path+".delete_after", fmt.Sprintf("%s is not longer than disable_after, %s: an account would never be disabled first", short(in.DeleteAfter), short(in.DisableAfter)), "make it longer, or remove disable_after")
 	}
 	l.validateGroups(path+".exempt_groups", in.ExemptGroups)

@@ -27,8 +27,8 @@ const (
 	WarnGroupDropped    = "group-not-allowed"     // group_mapping or a constant gives a group that groups_allowed leaves out
 	WarnGroupRenamed    = "group-allowed-renamed" // groups_allowed names a group that group_mapping calls otherwise
 	WarnProtected       = "protected-supplied"    // a connection is to give what no provider can
-	WarnPolicyUnused    = "attribute-mode-unused" // mode or on_absent of an attribute that is not stored
-	WarnSourceUnused    = "attribute-source-idle" // attribute_sources names who never writes the attribute
+	WarnPolicyUnused    = "attribute-mode-unused" // mode or on_absent of an attribute that never is stored
+	WarnSourceUnused    = "attribute-source-idle" // attribute_sources names who never supplies the attribute
 	WarnNobodyExempt    = "inactive-exempts-none" // the rule for unused accounts spares no administrator
 )
 

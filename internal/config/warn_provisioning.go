@@ -8,24 +8,25 @@ import (
 	"gatehouse/auth"
 )
 
-// warnPolicies looks for a mode or on_absent of an attribute that the
-// connection never stores. session_only says just that, so it needs no word.
+// warnPolicies looks for a mode or on_absent of an attribute that has no
+// effect, because the connection stores nothing or is not to supply it. Where
+// nothing is stored, session_only says what happens.
 func (l *loader) warnPolicies(at string, c *Connection, all JITProvisioning) {
 	for _, a := range c.Attributes {
 		key := "mode"
 		if a.Mode == "" {
 			key = "on_absent"
 		}
-		if a.Mode == "" && a.OnAbsent == "" || a.Mode == ModeSessionOnly || slices.Contains(all.ProtectedAttributes, a.Name) {
+		if a.Mode == "" && a.OnAbsent == "" || slices.Contains(all.ProtectedAttributes, a.Name) {
 			continue
 		}
 		path := child(at+".attributes", a.Name) + "." + key
 		sources, ranked := all.AttributeSources[a.Name]
 		switch {
-		case !c.JIT.Enabled:
+		case !c.JIT.Enabled && a.Mode != ModeSessionOnly:
 			l.warning(path, WarnPolicyUnused, fmt.Sprintf("connection %s has jit.enabled: false, so that nothing is stored and %s has no effect", c.ID, key))
-		case ranked && !slices.Contains(sources, c.ID):
-			l.warning(path, WarnPolicyUnused, fmt.Sprintf("connection %s is not in jit_provisioning.attribute_sources.%s, so that it does not write the attribute and %s has no effect", c.ID, a.Name, key))
+		case c.JIT.Enabled && ranked && !slices.Contains(sources, c.ID):
+			l.warning(path, WarnPolicyUnused, fmt.Sprintf("connection %s is not in jit_provisioning.attribute_sources.%s, so that it does not supply the attribute and %s has no effect", c.ID, a.Name, key))
 		}
 	}
 }
@@ -36,12 +37,12 @@ func (l *loader) warnProvisioning(c *Config) {
 	for _, name := range slices.Sorted(maps.Keys(p.AttributeSources)) {
 		path := child(at+".attribute_sources", name)
 		if slices.Contains(p.ProtectedAttributes, name) {
-			l.warning(path, WarnSourceUnused, "is in jit_provisioning.protected_attributes, so that no connection writes it; remove it from one of them")
+			l.warning(path, WarnSourceUnused, "is in jit_provisioning.protected_attributes, so that no connection supplies it; remove it from one of them")
 			continue
 		}
 		for i, id := range p.AttributeSources[name] {
 			if why := c.idle(id, name); why != "" {
-				l.warning(l.item(path, i), WarnSourceUnused, fmt.Sprintf("connection %s %s, so that it never writes the attribute", id, why))
+				l.warning(l.item(path, i), WarnSourceUnused, fmt.Sprintf("connection %s %s, so that it never supplies it to an account", id, why))
 			}
 		}
 	}
@@ -50,21 +51,18 @@ func (l *loader) warnProvisioning(c *Config) {
 	}
 }
 
-// idle says why a source never writes an attribute. Of a connection that is
+// idle says why a source never supplies an attribute to an account. Of a connection that is
 // disabled nothing is said: it may come back.
 func (c *Config) idle(id, name string) string {
 	conn := c.Connection(id)
 	if id == auth.Local || conn == nil || conn.Disabled {
 		return ""
 	}
-	a, mapped := conn.Attribute(name)
 	switch {
-	case !mapped:
-		return "does not map it in its attributes"
+	case !conn.maps(name):
+		return "does not map the attribute"
 	case !conn.JIT.Enabled:
 		return "has jit.enabled: false and no accounts"
-	case a.Mode == ModeSessionOnly:
-		return "has it as session_only"
 	}
 	return ""
 }

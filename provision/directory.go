@@ -11,6 +11,7 @@ import (
 
 	"gatehouse/auth"
 	"gatehouse/internal/cache"
+	"gatehouse/internal/config"
 	"gatehouse/internal/seal"
 	"gatehouse/internal/store"
 )
@@ -42,6 +43,7 @@ type Directory struct {
 	// Quarantine is how long others are barred from the e-mail and the username
 	// of an account that is deleted; 0: not at all.
 	Quarantine time.Duration
+	Inactive   config.Inactive // see Inactivity
 
 	Log *slog.Logger     // nil: slog.Default
 	Now func() time.Time // nil: time.Now

@@ -28,19 +28,25 @@ func (d *Directory) Delete(ctx context.Context, who string) error {
 		if a.Status == Deleting {
 			return nil
 		}
-		next := a.clone()
-		next.Status, next.Change, next.Deleted = Deleting, nil, d.now()
-		if err := b.swap(ctx, a, next); err != nil {
-			return err
-		}
-		gone = next
-		d.changed(ctx, a.ID)
-		return nil
+		gone, err = b.doom(ctx, a)
+		return err
 	})
 	if err != nil {
 		return storeTrouble("delete account", err)
 	}
 	return storeTrouble("delete account", d.remove(ctx, gone))
+}
+
+// doom makes the first write of a deletion. It returns the account as it is
+// then.
+func (b *booking) doom(ctx context.Context, a *Account) (*Account, error) {
+	next := a.clone()
+	next.Status, next.Change, next.Deleted = Deleting, nil, b.now()
+	if err := b.swap(ctx, a, next); err != nil {
+		return nil, err
+	}
+	b.changed(ctx, a.ID)
+	return next, nil
 }
 
 // remove deletes what an account in status Deleting leaves behind. Entries

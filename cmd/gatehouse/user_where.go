@@ -72,6 +72,9 @@ func whereTheStoreIs(ctx context.Context, cfg *config.Config, c adminsock.Comman
 // runHere opens the store in this process.
 func runHere(ctx context.Context, cfg *config.Config, c adminsock.Command, stderr io.Writer) (adminsock.Result, error) {
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	if len(c.Args) > 0 && c.Args[0] == "explain" {
+		return explainHere(ctx, cfg, c, log)
+	}
 	s, err := openState(ctx, cfg, log)
 	if err != nil {
 		return adminsock.Result{}, err
@@ -92,6 +95,8 @@ func (a *administration) run(ctx context.Context, c adminsock.Command) adminsock
 			code = a.session(ctx, c.Args[1:], &stdout, &stderr)
 		case "doctor":
 			code = a.doctor(ctx, c.Args[1:], &stdout, &stderr)
+		case "explain":
+			code = a.explain(ctx, c.Args[1:], c.Stdin, &stdout, &stderr)
 		}
 	}
 	return adminsock.Result{Stdout: stdout.Bytes(), Stderr: stderr.Bytes(), Code: code}

@@ -1,6 +1,7 @@
 package provision
 
 import (
+	"fmt"
 	"maps"
 	"testing"
 
@@ -117,6 +118,30 @@ func TestSessionOnlyIsCached(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"staff", "crew"}, h.person(s).Groups); diff != "" {
 		t.Errorf("after a change of the account: %s", diff)
+	}
+}
+
+// Attack: so many sign in that two sessions share a place of the table, and one
+// of them is the other.
+func TestSessionsAreNotMixedUp(t *testing.T) {
+	h := riskHouse(t, config.ModeSessionOnly)
+	made := map[string]*auth.Session{
+		"acme": sessionOf(h.resolve(identity("acme", "alice", risk("high")))), "guest": sessionOf(h.resolve(identity("guest", "gus"))),
+	}
+	sessions := map[string]*auth.Session{}
+	for i := range 2 * len(h.resolver.held) {
+		for connection, like := range made {
+			s := *like
+			s.Identity.Attributes = map[string][]string{"risk": {fmt.Sprint(connection, i)}}
+			sessions[s.Identity.Attributes["risk"][0]] = &s
+		}
+	}
+	for range 2 {
+		for want, s := range sessions {
+			if p := h.person(s); p.Attributes["risk"][0] != want || p.Connection != s.Identity.Connection {
+				t.Fatalf("the session of %s is that of %+v", want, p)
+			}
+		}
 	}
 }
 

@@ -98,7 +98,7 @@ func (r *Resolver) groupsOf(a *Account) []string {
 			return false
 		}
 		conn := r.connections[g.Source]
-		return conn == nil || conn.Disabled || !allows(conn, g.Name) || !slices.ContainsFunc(a.Links, func(l Link) bool {
+		return conn == nil || !allows(conn, g.Name) || !slices.ContainsFunc(a.Links, func(l Link) bool {
 			return l.Connection == g.Source && l.Issuer == conn.Issuer
 		})
 	})

@@ -2,9 +2,6 @@ package provision
 
 import (
 	"fmt"
-	"maps"
-	"math/rand/v2"
-	"slices"
 	"testing"
 	"time"
 
@@ -197,68 +194,6 @@ func TestEmailSync(t *testing.T) {
 					t.Error(diff)
 				}
 			})
-		}
-	}
-}
-
-// sync(sync(u,c),c) = sync(u,c), for whatever accounts and answers there may
-// be, and what a sync must not touch it does not.
-func TestSyncIsIdempotent(t *testing.T) {
-	r := rand.New(rand.NewPCG(1, 2))
-	pick := func(of ...string) string { return of[r.IntN(len(of))] }
-	names := []string{"name", "department", "title", "desk"}
-	sources := []string{auth.Local, "acme", "partner"}
-	for i := range 5000 {
-		conn := jitConnection(pick("acme", "partner"))
-		conn.JIT.AttributeSync = pick(config.SyncOverrideAll, config.SyncPreserveLocal, config.SyncNone)
-		conn.JIT.GroupSync = pick(config.GroupsSync, config.GroupsOverride, config.GroupsMerge, config.GroupsNone)
-		a := existing(func(a *Account) {
-			a.Groups = nil
-			for range r.IntN(4) {
-				g := Group{Name: pick("a", "b", "c"), Source: pick(sources...), Time: noon}
-				if !slices.Contains(a.Groups, g) {
-					a.Groups = append(a.Groups, g)
-				}
-			}
-			for range r.IntN(4) {
-				a.Attributes[pick(names...)] = Attribute{Values: []string{pick("x", "y", "")}, Source: pick(sources...), Time: noon}
-			}
-			a.Email = Email{Address: pick("", "a@x.example", "b@x.example"), Verified: r.IntN(2) == 0, Source: pick(sources...), Time: noon}
-		})
-		id := admitted{Identity: auth.Identity{Connection: conn.ID, Email: pick("", "a@x.example", "b@x.example"), Username: pick("", "al")}}
-		id.EmailVerified = id.Email != "" && r.IntN(2) == 0
-		if r.IntN(4) > 0 {
-			id.Attributes = map[string][]string{}
-			for range r.IntN(4) {
-				id.Attributes[pick(names...)] = [][]string{{}, {"x"}, {"y", "z"}}[r.IntN(3)]
-			}
-		}
-		if r.IntN(4) > 0 {
-			id.Groups = []string{"a", "b", "c"}[:r.IntN(4)]
-		}
-		locked := r.IntN(2) == 0
-		original := string(a.encode())
-		once := synced(a, compiled(conn), id, locked, noon.Add(time.Hour))
-		twice := synced(once, compiled(conn), id, locked, noon.Add(2*time.Hour))
-		if diff := cmp.Diff(string(once.encode()), string(twice.encode())); diff != "" {
-			t.Fatalf("case %d, %s %s: not idempotent: %s", i, conn.JIT.AttributeSync, conn.JIT.GroupSync, diff)
-		}
-		if string(a.encode()) != original {
-			t.Fatalf("case %d: the account that was given has changed", i)
-		}
-		if once.ID != a.ID || once.Status != a.Status || once.Username != a.Username || !slices.Equal(once.Links, a.Links) {
-			t.Fatalf("case %d: a sync touched what it must not", i)
-		}
-		if locked && once.Email != a.Email {
-			t.Fatalf("case %d: a locked e-mail changed", i)
-		}
-		for name, attribute := range once.Attributes {
-			if old, had := a.Attributes[name]; had && slices.Equal(old.Values, attribute.Values) && old.Source == attribute.Source && !old.Time.Equal(attribute.Time) {
-				t.Fatalf("case %d: %s has a new time and is unchanged", i, name)
-			}
-		}
-		if id.silent(compiled(conn)) && !maps.EqualFunc(once.Attributes, a.Attributes, func(x, y Attribute) bool { return slices.Equal(x.Values, y.Values) }) {
-			t.Fatalf("case %d: silence wiped something", i)
 		}
 	}
 }

@@ -27,8 +27,10 @@ type View struct {
 	Links         []Link               `json:"links"`
 	Source        string               `json:"source"` // who made the account
 	Created       time.Time            `json:"created"`
+	Enabled       time.Time            `json:"enabled,omitzero"`      // after it was disabled
 	Decision      string               `json:"decision,omitempty"`    // of its last change; see History
 	LastSignIn    time.Time            `json:"last_sign_in,omitzero"` // to a day
+	LastSeen      time.Time            `json:"last_seen,omitzero"`    // in a session that lasted for longer; see Inactivity
 }
 
 func (a *Account) view() View {
@@ -37,7 +39,7 @@ func (a *Account) view() View {
 		Email: a.Email.Address, EmailVerified: a.Email.Verified, EmailSource: a.Email.Source, EmailTime: a.Email.Time,
 		Name: a.Name(), Groups: a.GroupNames(), GroupSources: append([]Group{}, a.Groups...),
 		Attributes: a.Attributes, Links: append([]Link{}, a.Links...),
-		Source: a.Source, Created: a.Created, Decision: a.Decision,
+		Source: a.Source, Created: a.Created, Enabled: a.Enabled, Decision: a.Decision,
 	}
 	if v.Attributes == nil {
 		v.Attributes = map[string]Attribute{}
@@ -135,9 +137,45 @@ func (d *Directory) Show(ctx context.Context, who string) (View, error) {
 	if err != nil {
 		return View{}, err
 	}
-	v := a.view()
-	v.LastSignIn, err = d.lastSignIn(ctx, a.ID)
+	v, err := d.whole(ctx, a)
 	return v, storeTrouble("show account", err)
+}
+
+// whole is the view of an account with what is kept apart from it.
+func (d *Directory) whole(ctx context.Context, a *Account) (View, error) {
+	v := a.view()
+	used, err := d.lastUse(ctx, a.ID)
+	v.LastSignIn, v.LastSeen = used.Time, used.Seen
+	return v, err
+}
+
+// Each calls f for all accounts, in no order, and holds none of them. Those
+// that a sign-in has begun and not finished are left out, and so are those that
+// cannot be read: unreadable tells how many. Errors: those of f,
+// auth.ErrStoreDown.
+func (d *Directory) Each(ctx context.Context, f func(View) error) (unreadable int, err error) {
+	var stop error
+	err = d.Store.Scan(ctx, accountPrefix, func(key string, value []byte) error {
+		a, err := decodeAccount(value)
+		if err != nil {
+			unreadable++
+			d.log().WarnContext(ctx, "an account cannot be read; gatehouse doctor tells more", "key", key, "error", err)
+			return nil
+		}
+		if a.Status == Pending {
+			return nil
+		}
+		v, err := d.whole(ctx, a)
+		if err != nil {
+			return err
+		}
+		stop = f(v)
+		return stop
+	})
+	if stop != nil {
+		return unreadable, stop
+	}
+	return unreadable, storeTrouble("list accounts", err)
 }
 
 // List returns all accounts in the order of their usernames. Those that a

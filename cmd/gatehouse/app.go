@@ -98,7 +98,8 @@ func (a *app) own() (http.Handler, error) {
 	flow := &signin.Flow{
 		Site:        a.gateway.Site,
 		Prefix:      a.cfg.Server.Prefix,
-		Connections: a.connections(),
+		Connections: a.connections(true),
+		Retired:     a.connections(false),
 		Factors:     []auth.Factor{a.totp},
 		Enforce:     a.cfg.MFA.Enforce,
 		Resolver:    a.resolver,
@@ -128,9 +129,13 @@ func (a *app) own() (http.Handler, error) {
 	return mux, nil
 }
 
-func (a *app) connections() []signin.Connection {
+// connections are those that are enabled, or those that are not.
+func (a *app) connections(enabled bool) []signin.Connection {
 	var all []signin.Connection
 	for _, c := range a.cfg.Connections {
+		if c.Disabled == enabled {
+			continue
+		}
 		all = append(all, signin.Connection{
 			Name:         c.Name,
 			EmailDomains: c.EmailDomains,

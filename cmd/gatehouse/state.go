@@ -65,7 +65,8 @@ func (s *state) open(ctx context.Context) error {
 	attempts := &throttle.Throttle{Store: s.store, Index: s.index}
 	s.directory = &provision.Directory{
 		Store: s.store, Bus: s.bus, Index: s.index, Credentials: credentials{s},
-		Fits:     proxy.Fits,
+		Fits:       proxy.Fits,
+		Quarantine: s.cfg.JITProvisioning.Quarantine, Inactive: s.cfg.JITProvisioning.Inactive,
 		CacheTTL: s.cfg.Session.CacheTTL, Log: s.log,
 	}
 	s.resolver = provision.NewResolver(s.cfg, s.directory)
@@ -151,7 +152,7 @@ func (s *state) administration() *administration {
 		directory: s.directory, passwords: s.passwords, totp: s.totp, sessions: s.sessions, log: s.log,
 	}
 	for _, c := range s.cfg.Connections {
-		if !c.JIT.Enabled {
+		if !c.JIT.Enabled && !c.Disabled {
 			a.passThrough = append(a.passThrough, c.ID)
 		}
 	}
@@ -170,6 +171,9 @@ func (c credentials) HasFactor(ctx context.Context, account string) (bool, error
 }
 
 func (c credentials) Forget(ctx context.Context, account string) error {
+	if _, err := c.s.sessions.EndAccount(ctx, account); err != nil {
+		return err
+	}
 	return errors.Join(c.s.passwords.Delete(ctx, account), c.s.totp.Reset(ctx, account))
 }
 

@@ -71,6 +71,20 @@ func (t *Throttle) Remember(ctx context.Context, account, present string) (strin
 	return value, nil
 }
 
+// Devices returns when each device that the account knows was used last.
+// Errors: auth.ErrStoreDown.
+func (t *Throttle) Devices(ctx context.Context, account string) ([]time.Time, error) {
+	value, err := t.Store.Get(ctx, t.deviceKey(account))
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return nil, trouble("look for devices", err)
+	}
+	var used []time.Time
+	for _, d := range alive(value, t.now()) {
+		used = append(used, d.Until.Add(-DeviceLife).UTC())
+	}
+	return used, nil
+}
+
 // known reports whether the account knows the device. The record is read
 // whether or not there is a device, so that all attempts look alike.
 func (t *Throttle) known(ctx context.Context, account, present string) (bool, error) {

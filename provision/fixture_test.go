@@ -98,6 +98,7 @@ type house struct {
 	clock *clock
 	conf  *config.Config
 	bus   *store.LocalBus
+	saw   *witness
 
 	directory *Directory
 	resolver  *Resolver
@@ -108,7 +109,7 @@ type house struct {
 func newHouse(t testing.TB, st store.Store) *house {
 	t.Helper()
 	h := &house{
-		t: t, store: st, clock: newClock(), bus: &store.LocalBus{},
+		t: t, store: st, clock: newClock(), bus: &store.LocalBus{}, saw: &witness{},
 		creds: &credentials{passwords: map[string]bool{}, factors: map[string]bool{}},
 		conf: &config.Config{
 			Local: config.Local{Enabled: true},
@@ -162,7 +163,7 @@ func (h *house) open() { h.directory, h.resolver = h.replica(h.store) }
 // replica starts another one.
 func (h *house) replica(st store.Store) (*Directory, *Resolver) {
 	d := &Directory{
-		Store: st, Bus: h.bus, Index: h.index, Credentials: h.creds,
+		Store: h.saw.over(st), Bus: h.bus, Index: h.index, Credentials: h.creds,
 		CacheTTL: 5 * time.Second, Quarantine: h.conf.JITProvisioning.Quarantine, Now: h.clock.Now, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Fits: func(user, email string) error {
 			if len(user) > 8<<10 || len(email) > 8<<10 {
@@ -270,9 +271,9 @@ func dump(t testing.TB, st store.Store) map[string]string {
 	return all
 }
 
-// audit judges the whole user store: no account twice, and each name of each
-// account leads to it. It returns those accounts;
-// what is being made or deleted is none.
+// audit judges the whole user store: no account twice, each name of each
+// account leads to it, and its history tells what happened to it. It returns
+// those accounts; what is being made or deleted is none.
 func audit(t testing.TB, h *house) []*Account {
 	t.Helper()
 	records := dump(t, h.store)
@@ -290,6 +291,11 @@ func audit(t testing.TB, h *house) []*Account {
 			continue
 		}
 		live = append(live, a)
+		log, err := decodeHistory([]byte(records[historyKey(a.ID)]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.saw.judge(t, a, log)
 		for _, n := range h.directory.names().of(a) {
 			if other, twice := owners[n.key]; twice {
 				t.Errorf("accounts %s and %s both have %s", other, a.ID, describe(n))

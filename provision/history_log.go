@@ -40,7 +40,7 @@ func historyKey(id string) string { return historyPrefix + id }
 
 func decodeHistory(value []byte) (historyLog, error) {
 	l := historyLog{Version: accountVersion}
-	if value == nil {
+	if len(value) == 0 {
 		return l, nil
 	}
 	if err := json.Unmarshal(value, &l); err != nil {

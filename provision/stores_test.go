@@ -50,7 +50,8 @@ func TestRealStores(t *testing.T) {
 				t.Error(err)
 			}
 			audit(t, h)
-			for _, who := range []string{"alice", "carol"} {
+			manyWriters(t, h, other, 24)
+			for _, who := range []string{"alice", "carol", "busy"} {
 				if err := h.directory.Delete(t.Context(), who); err != nil {
 					t.Error(err)
 				}

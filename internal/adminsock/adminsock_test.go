@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -76,6 +77,27 @@ func TestRun(t *testing.T) {
 		if err != nil || info.Mode().Perm() != want {
 			t.Errorf("%s: mode %v, error %v, want %v", name, info.Mode(), err, want)
 		}
+	}
+}
+
+// What a command changes bears the name of who gave it, and the kernel says
+// who that is.
+func TestPeer(t *testing.T) {
+	path := filepath.Join(closed(t), "s.sock")
+	s := &Server{Log: slog.New(slog.DiscardHandler), Run: func(ctx context.Context, _ Command) Result {
+		uid, ok := Peer(ctx)
+		return Result{Stdout: fmt.Append(nil, uid, ok)}
+	}}
+	if err := s.Listen(path); err != nil {
+		t.Fatal(err)
+	}
+	serve(t, s)
+	got, err := Run(t.Context(), path, Command{Args: []string{"x"}})
+	if want := fmt.Sprint(os.Geteuid(), true); err != nil || string(got.Stdout) != want {
+		t.Errorf("peer %q, %v, want %q", got.Stdout, err, want)
+	}
+	if uid, ok := Peer(t.Context()); ok {
+		t.Errorf("without a socket it is %d", uid)
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	maxCommand = 1 << 20  // bytes of a request
+	maxCommand = 2 << 20  // bytes of a request: one that brings 1 MiB, as text
 	maxResult  = 64 << 20 // bytes of an answer
 	// probeTimeout is how long a server that holds the socket may take to
 	// accept a connection before it counts as answering.
@@ -32,7 +32,7 @@ var ErrInUse = errors.New("another server answers at the socket")
 
 // Server runs the commands that come through a socket.
 type Server struct {
-	// Run executes one command; several may run at once.
+	// Run executes one command; several may run at once. Peer tells who gave it.
 	Run func(ctx context.Context, c Command) Result
 	Log *slog.Logger
 
@@ -58,6 +58,7 @@ func (s *Server) Listen(path string) error {
 		WriteTimeout:      runTimeout + answerTimeout,
 		IdleTimeout:       10 * time.Second,
 		MaxHeaderBytes:    16 << 10,
+		ConnContext:       withPeer,
 		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn),
 	}
 	return nil
@@ -183,11 +184,33 @@ func (l *listener) Accept() (net.Conn, error) {
 		}
 		uid, err := peer(conn)
 		if err == nil && l.admit(uid) {
-			return conn, nil
+			return peerConn{conn, uid}, nil
 		}
 		l.log.Warn("admin socket refused a peer", "uid", uid, "error", err)
 		conn.Close()
 	}
+}
+
+// peerConn is a connection whose other end the kernel has named.
+type peerConn struct {
+	*net.UnixConn
+	uid uint32
+}
+
+type peerKey struct{}
+
+func withPeer(ctx context.Context, conn net.Conn) context.Context {
+	if c, ok := conn.(peerConn); ok {
+		return context.WithValue(ctx, peerKey{}, c.uid)
+	}
+	return ctx
+}
+
+// Peer returns the user who gave the command that is run with the context, as
+// the kernel says; ok is false where it did not come through a socket.
+func Peer(ctx context.Context) (uid uint32, ok bool) {
+	uid, ok = ctx.Value(peerKey{}).(uint32)
+	return uid, ok
 }
 
 // mayCommand reports whether a user may give commands to this process.

@@ -68,6 +68,9 @@ func TestExampleFileUncommented(t *testing.T) {
 	if c.Store.Redis == nil || len(c.Connections) != 1 || len(c.Routes) != 2 || len(c.Routes[1].Access.Groups) != 1 {
 		t.Errorf("an example was not taken in: %+v", c)
 	}
+	if acme := c.Connections[0]; len(acme.GroupMapping) != 2 || len(acme.Attributes) != 8 || len(acme.Tests) != 1 || len(acme.Tests[0].Claims) != 5 {
+		t.Errorf("an example was not taken in: %+v", acme)
+	}
 }
 
 // Every key that is known is in the file.

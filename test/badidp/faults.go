@@ -46,7 +46,7 @@ func list(quirk bool) []Fault {
 
 var rows = func() map[Fault]row {
 	all := map[Fault]row{}
-	for _, part := range []map[Fault]row{metadataFaults, keyFaults, callbackFaults, tokenFaults, claimFaults, signatureFaults, userinfoFaults, quirks} {
+	for _, part := range []map[Fault]row{metadataFaults, keyFaults, callbackFaults, tokenFaults, claimFaults, signatureFaults, userinfoFaults, shapeFaults, quirks} {
 		for f, r := range part {
 			if _, twice := all[f]; twice {
 				panic("badidp: two faults called " + string(f))

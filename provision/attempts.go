@@ -92,6 +92,7 @@ func (b *booking) run(ctx context.Context, attempt func(context.Context) error) 
 	began, pause := time.Now(), firstPause
 	for plans := 0; ; {
 		b.until = b.now().Add(lease).UTC().Truncate(time.Millisecond)
+		b.tries++
 		err := attempt(ctx)
 		switch {
 		case err == nil:

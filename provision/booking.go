@@ -28,6 +28,7 @@ type booking struct {
 	*Directory
 	owner string
 	until time.Time // of what this attempt reserves
+	tries int       // attempts begun
 	held  []name    // reserved by an attempt, and not committed
 	draft string    // account that is written as pending, and not committed
 	open  string    // account that has our Change, and no commit
@@ -120,7 +121,7 @@ func (b *booking) reserve(ctx context.Context, n name, account string, f found) 
 		}
 	}
 	b.hold(n)
-	value, ttl := entry{Account: account, Owner: b.owner, Until: b.until, Tomb: f.tomb}.encode(), remains
+	value, ttl := entry{Account: account, Owner: b.owner, Try: b.tries, Until: b.until, Tomb: f.tomb}.encode(), remains
 	if f.tomb != nil {
 		ttl = max(ttl, f.tomb.Until.Sub(b.now()))
 	}
@@ -160,10 +161,10 @@ func (b *booking) confirm(ctx context.Context, n name, account string) error {
 		if old == nil || err != nil || e.Owner != b.owner {
 			return nil, 0, errReplan
 		}
-		if e.Account == account && e.Until.IsZero() {
+		if e.Account == account && e.Until.IsZero() && e.Try == b.tries {
 			return nil, 0, store.ErrNoChange
 		}
-		return entry{Account: account, Owner: b.owner, Tomb: e.Tomb}.encode(), 0, nil
+		return entry{Account: account, Owner: b.owner, Try: b.tries, Tomb: e.Tomb}.encode(), 0, nil
 	})
 }
 

@@ -86,12 +86,14 @@ func (a *Account) announces(n name) bool {
 	return false
 }
 
-// entry is the record of an index key. Owner stays in a confirmed entry: it
-// makes the bytes of each confirmation unique, so that who removes one that is
-// no longer valid cannot remove its successor.
+// entry is the record of an index key. Owner and Try stay in a confirmed entry:
+// they make the bytes of each confirmation unique, so that who removes or takes
+// over one that is no longer valid cannot do that to its successor, which may
+// be of the same sign-in.
 type entry struct {
 	Account string    `json:"account"`
 	Owner   string    `json:"owner"`
+	Try     int       `json:"try,omitempty"`  // attempt of the owner
 	Until   time.Time `json:"until,omitzero"` // of a reservation; confirmed: zero
 	Tomb    *tomb     `json:"tomb,omitempty"` // the name is in quarantine
 }

@@ -50,9 +50,12 @@ func TestExplain(t *testing.T) {
 			claims: `{"sub": "17", "email": "Ann@acme.example", "email_verified": true, "preferred_username": "ann",
 				"name": "Ann A.", "groups": ["staff", "root"], "org": {"department": ["x,y", "z"]}}`,
 			want: []string{
-				"verdict created", "account ann", "e-mail Ann@acme.example",
-				"attribute department = x,y, z (from acme)", "attribute name = Ann A. (from acme)", "groups staff",
-				"second factor not owed",
+				"verdict created", "by link 17: none", "by e-mail Ann@acme.example: none", "by username ann: free",
+				"left out group root", "it is not in groups_allowed", "account ann",
+				"attribute email: none -> Ann@acme.example (acme)", "written: verified [override/delete]",
+				"attribute department: none -> x,y, z (acme)", "written: the account is new [override/delete]",
+				"attribute name: none -> Ann A. (acme)", "group staff (acme)", "written: the connection gives it", "groups staff",
+				"second factor not owed: mfa.enforce is local: who comes through a connection owes none",
 				"header X-Forwarded-User: ann", "header X-Forwarded-Email: Ann@acme.example", "header X-Forwarded-Groups: staff",
 				"header X-Forwarded-Attr-Department: x%2Cy,z",
 			},
@@ -80,7 +83,7 @@ func TestExplain(t *testing.T) {
 		{
 			name: "a factor is owed", conn: "acme", code: exitOK, conf: "mfa: {enforce: all}\n",
 			claims: `{"sub": "17", "email": "ann@acme.example", "email_verified": "true"}`,
-			want:   []string{"second factor owed"},
+			want:   []string{"second factor owed: mfa.enforce is all; the account has none, and this sign-in enrols one"},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -124,12 +127,18 @@ func TestExplainRefusesWhatItCannotRead(t *testing.T) {
 		{"no connection", `{}`, nil, exitUsage},
 		{"unknown connection", `{}`, []string{"--connection", "nobody"}, exitUsage},
 		{"a name too many", `{}`, []string{"--connection", "acme", "x"}, exitUsage},
-		{"unknown flag", `{}`, []string{"--live"}, exitUsage},
+		{"unknown flag", `{}`, []string{"--lively"}, exitUsage},
 		{"not JSON", `nothing`, []string{"--connection", "acme"}, exitFailed},
 		{"not an object", `[]`, []string{"--connection", "acme"}, exitFailed},
 		{"two documents", `{} {}`, []string{"--connection", "acme"}, exitFailed},
+		{"a name twice", `{"sub": "1", "sub": "2"}`, []string{"--connection", "acme"}, exitFailed},
+		{"not UTF-8", "{\"sub\": \"\xff\"}", []string{"--connection", "acme"}, exitFailed},
+		{"too deep", `{"sub": ` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + `}`, []string{"--connection", "acme"}, exitFailed},
 		{"too much", `{"sub": "` + strings.Repeat("x", maxClaims) + `"}`, []string{"--connection", "acme"}, exitFailed},
 		{"no such file", ``, []string{"--connection", "acme", "--claims", "/nowhere/claims.json"}, exitFailed},
+		{"a folder", ``, []string{"--connection", "acme", "--claims", t.TempDir()}, exitFailed},
+		{"live, not JSON", `nothing`, []string{"--connection", "acme", "--live"}, exitFailed},
+		{"live, unknown connection", `{}`, []string{"--connection", "nobody", "--live"}, exitUsage},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			code, stdout, stderr := runExplainOn(t, explainConfig, tt.claims, tt.args...)

@@ -36,6 +36,8 @@ type explanation struct {
 	FactorOwed bool                        `json:"factor_owed"`
 	FactorWhy  string                      `json:"factor_why"`
 	Headers    []explainedHeader           `json:"headers"` // to applications, as they go over the wire
+
+	seen *auth.Person // by applications; of somebody who is refused, nobody
 }
 
 type explainedAccount struct {
@@ -78,6 +80,7 @@ func newExplanation(connection string) *explanation {
 		Candidates: []provision.Candidate{}, Dropped: []provision.Dropped{},
 		Attributes: map[string]sourced{}, Changes: []provision.AttributeChange{},
 		Groups: []string{}, Regrouping: []provision.GroupChange{}, Headers: []explainedHeader{},
+		seen: &auth.Person{},
 	}
 }
 
@@ -101,7 +104,7 @@ func (e *explanation) become(p provision.Explanation) {
 	}
 	e.Changes = append(e.Changes, p.Attributes...)
 	e.Regrouping = append(e.Regrouping, p.Groups...)
-	e.Groups = orEmpty(p.Person.Groups)
+	e.seen, e.Groups = p.Person, orEmpty(p.Person.Groups)
 	for name, values := range p.Person.Attributes {
 		e.Attributes[name] = sourced{Values: orEmpty(values), Source: e.Connection}
 	}
@@ -131,7 +134,7 @@ func (e *explanation) print(w io.Writer) error {
 		row("to prove", c.proofs())
 	}
 	for _, c := range e.Candidates {
-		row("by "+c.By, candidateLine(c))
+		row("by "+strings.Replace(c.By, "email", "e-mail", 1), candidateLine(c))
 		row("", c.Why)
 	}
 	for _, d := range e.Dropped {

@@ -99,9 +99,11 @@ func (d *Directory) bury(ctx context.Context, n name, a *Account, until time.Tim
 }
 
 // Unlink cuts the ties of an account to a connection, or the one to a subject
-// of it where subject is not nil. What the connection had assigned goes with
-// the last tie: nobody could take those groups away any more. Errors:
-// auth.ErrNotFound, *RefusedError, auth.ErrStoreDown.
+// of it where subject is not nil. The groups that the connection had assigned
+// go: nobody could take them away any more. Where another subject of it is
+// still linked, they may have been either's, and the next sign-in brings back
+// what is that one's. Sessions that came through a cut tie end at their next
+// use. Errors: auth.ErrNotFound, *RefusedError, auth.ErrStoreDown.
 func (d *Directory) Unlink(ctx context.Context, who, connection string, subject *string) (View, error) {
 	return d.alter(ctx, who, func(ctx context.Context, b *booking, a, next *Account) error {
 		cut := func(l Link) bool { return l.Connection == connection && (subject == nil || l.Subject == *subject) }
@@ -121,9 +123,7 @@ func (d *Directory) Unlink(ctx context.Context, who, connection string, subject 
 			return &RefusedError{"link", a.Username + " has no such link to " + connection}
 		}
 		next.Links = slices.DeleteFunc(next.Links, cut)
-		if !slices.ContainsFunc(next.Links, func(l Link) bool { return l.Connection == connection }) {
-			next.Groups = slices.DeleteFunc(next.Groups, func(g Group) bool { return g.Source == connection })
-		}
+		next.Groups = slices.DeleteFunc(next.Groups, func(g Group) bool { return g.Source == connection })
 		if err := b.replace(ctx, a, next); err != nil {
 			return err
 		}

@@ -100,7 +100,7 @@ func (a *app) own() (http.Handler, error) {
 		Prefix:      a.cfg.Server.Prefix,
 		Connections: a.connections(true),
 		Retired:     a.connections(false),
-		Factors:     []auth.Factor{a.totp},
+		Factors:     []auth.Factor{historian{a.totp, a.state}},
 		Enforce:     a.cfg.MFA.Enforce,
 		Resolver:    a.resolver,
 		Sessions:    a.sessions,

@@ -17,6 +17,8 @@ const userUsage = `usage: gatehouse user COMMAND [flags]
   add NAME            add an account  [--email E] [--name N] [--group G]... [--attr K=V]... [--password-stdin]
   list                all accounts
   show NAME           everything about one
+  history NAME        what happened to it, the last at the end
+  export NAME         everything that is kept about one person, or --all: of each, a line (JSON, without secrets)
   set NAME            change it       [--email E] [--name N] [--groups A,B] [--attr K=V]... [--unset K]...
   disable NAME        refuse every sign-in and end its sessions
   enable NAME         the opposite
@@ -24,10 +26,14 @@ const userUsage = `usage: gatehouse user COMMAND [flags]
   set-password NAME   asks on the terminal, or [--password-stdin]
   reset-mfa NAME      forget its second factors; the next sign-in enrols anew
   unlink NAME         cut the tie to an identity provider  --connection ID [--subject S]
+  inactive            run the rule jit_provisioning.inactive now  [--dry-run | --force]
 
 NAME is the username, the e-mail or the id of an account.
 --config F names the configuration (config.yaml); --json prints for programs.
 --groups replaces the groups that were assigned here, --email "" removes the e-mail.
+inactive --dry-run changes nothing; --force acts also on more than half of all accounts at once.
+
+Exit code 0: done; 1: refused or failed, there is no such account, or no such rule; 2: usage.
 `
 
 // userCommand is a user command as it was typed.
@@ -42,6 +48,7 @@ type userCommand struct {
 	group, attr, unset      list
 	connection              string
 	subject                 optional
+	all, dryRun, force      bool
 
 	attributes map[string][]string // attr, read
 }
@@ -59,6 +66,8 @@ func userVerbs() map[string][]string {
 		"add":          {"email", "name", "group", "attr", flagPassword},
 		"list":         {},
 		"show":         {},
+		"history":      {},
+		"export":       {"all"},
 		"set":          {"email", "name", "groups", "attr", "unset"},
 		"disable":      {},
 		"enable":       {},
@@ -66,6 +75,7 @@ func userVerbs() map[string][]string {
 		"set-password": {flagPassword},
 		"reset-mfa":    {},
 		"unlink":       {flagConnection, "subject"},
+		"inactive":     {"dry-run", "force"},
 	}
 }
 
@@ -103,6 +113,8 @@ func (c *userCommand) define(flags *flag.FlagSet, name string) {
 		flags.BoolVar(&c.passwordStdin, name, false, "")
 	case flagConnection:
 		flags.StringVar(&c.connection, name, "", "")
+	case "all", "dry-run", "force":
+		flags.BoolVar(map[string]*bool{"all": &c.all, "dry-run": &c.dryRun, "force": &c.force}[name], name, false, "")
 	default:
 		flags.Var(map[string]flag.Value{
 			"email": &c.email, "name": &c.fullName, "groups": &c.groups, "subject": &c.subject,
@@ -113,11 +125,18 @@ func (c *userCommand) define(flags *flag.FlagSet, name string) {
 
 // complete judges what the flags alone do not tell.
 func (c *userCommand) complete(names []string) (err error) {
+	nameless := c.verb == "list" || c.verb == "inactive" || c.all
 	switch {
-	case c.verb == "list" && len(names) > 0:
-		return fmt.Errorf("list takes no name, and %q is one", names[0])
-	case c.verb == "list":
+	case nameless && c.all && len(names) > 0:
+		return fmt.Errorf("export takes a name or --all, and not both: %q", names[0])
+	case nameless && len(names) > 0:
+		return fmt.Errorf("%s takes no name, and %q is one", c.verb, names[0])
+	case c.dryRun && c.force:
+		return errors.New("--dry-run changes nothing, so there is nothing to --force")
+	case nameless:
 		return nil
+	case c.verb == "export" && (len(names) == 0 || names[0] == ""):
+		return errors.New("export needs the name of an account, or --all")
 	case len(names) == 0 || names[0] == "":
 		return fmt.Errorf("%s needs the name of an account", c.verb)
 	case len(names) > 1:
@@ -153,6 +172,9 @@ func runUser(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return usageError(stderr, "user", err, userUsage)
 	}
 	command := adminsock.Command{Args: append([]string{"user"}, args...)}
+	if c.all || c.verb == "inactive" {
+		command.Within = longCommand
+	}
 	if c.passwordStdin {
 		password, err := passwordLine(stdin)
 		if err != nil {

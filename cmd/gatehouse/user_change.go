@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"gatehouse/auth/local"
 	"gatehouse/provision"
@@ -33,11 +34,12 @@ func (a *administration) add(ctx context.Context, c *userCommand, password strin
 			return fmt.Errorf("%s was added without a password (give it one with set-password): %w",
 				account.Username, forPeople(err))
 		}
+		a.note(ctx, account.ID, provision.EventPasswordSet, stderr)
 	}
-	return a.done(ctx, c, account, stdout, stderr)
+	return a.done(ctx, c, account, account.Decision, stdout, stderr)
 }
 
-func (a *administration) set(ctx context.Context, c *userCommand, id string) error {
+func (a *administration) set(ctx context.Context, c *userCommand, id string) (decision string, err error) {
 	edit := provision.Edit{Attributes: c.attributes, Unset: c.unset}
 	if c.email.given {
 		edit.Email = &c.email.value
@@ -49,18 +51,18 @@ func (a *administration) set(ctx context.Context, c *userCommand, id string) err
 		groups := commaList(c.groups.value)
 		edit.Groups = &groups
 	}
-	_, err := a.directory.Set(ctx, id, edit)
-	return err
+	return decisionOf(a.directory.Set(ctx, id, edit))
 }
 
 // disable refuses every sign-in of the account and ends its sessions. They end
 // for good: were they only refused while the account is disabled, enabling it
 // would bring them back.
-func (a *administration) disable(ctx context.Context, id string, stderr io.Writer) error {
-	if _, err := a.directory.Disable(ctx, id); err != nil {
-		return err
+func (a *administration) disable(ctx context.Context, id string, stderr io.Writer) (decision string, err error) {
+	decision, err = decisionOf(a.directory.Disable(ctx, id))
+	if err != nil {
+		return "", err
 	}
-	return a.endAll(ctx, id, stderr)
+	return decision, a.endAll(ctx, id, stderr)
 }
 
 // warnOfPassThrough says whom a disabled account does not stop: who disables
@@ -74,36 +76,54 @@ func (a *administration) warnOfPassThrough(stderr io.Writer) {
 		"so this does not reach them; what refuses them is the connection's require.\n", here)
 }
 
+// delete ends the sessions too: they go with the credentials, after the first
+// write has made sure that there are no new ones.
 func (a *administration) delete(ctx context.Context, id string) error {
-	if _, err := a.sessions.EndAccount(ctx, id); err != nil {
-		return err
-	}
 	return a.directory.Delete(ctx, id)
 }
 
-func (a *administration) setPassword(ctx context.Context, id, password string, stderr io.Writer) error {
-	if err := a.passwords.SetPassword(ctx, id, password); err != nil {
-		return err
+// tellOfQuarantine says what a deletion keeps, and for how long.
+func (a *administration) tellOfQuarantine(account provision.View, stderr io.Writer) {
+	quarantine := a.directory.Quarantine
+	if quarantine == 0 {
+		return
 	}
-	return a.endAll(ctx, id, stderr) // whoever knew the old one must not stay
+	names := "the username " + printable(account.Username)
+	if account.Email != "" && account.EmailVerified {
+		names += " and the e-mail " + printable(account.Email)
+	}
+	fmt.Fprintf(stderr, "Until %s nobody else gets %s by a sign-in; whoever was linked may come back as a new account, and user add or set ends this earlier.\n",
+		time.Now().Add(quarantine).UTC().Format("2006-01-02 15:04 MST"), names)
 }
 
-func (a *administration) resetMFA(ctx context.Context, id string, stderr io.Writer) error {
-	if err := a.totp.Reset(ctx, id); err != nil {
-		return err
+func (a *administration) setPassword(ctx context.Context, id, password string, stderr io.Writer) (decision string, err error) {
+	if err := a.passwords.SetPassword(ctx, id, password); err != nil {
+		return "", err
 	}
-	return a.endAll(ctx, id, stderr) // what a lost or stolen app has opened closes
+	err = a.endAll(ctx, id, stderr) // whoever knew the old one must not stay
+	return a.note(ctx, id, provision.EventPasswordSet, stderr), err
+}
+
+func (a *administration) resetMFA(ctx context.Context, id string, stderr io.Writer) (decision string, err error) {
+	if err := a.totp.Reset(ctx, id); err != nil {
+		return "", err
+	}
+	err = a.endAll(ctx, id, stderr) // what a lost or stolen app has opened closes
+	return a.note(ctx, id, provision.EventFactorsReset, stderr), err
 }
 
 // unlink ends no session itself: those that came through the link end at their
 // next use, because the account no longer has it.
-func (a *administration) unlink(ctx context.Context, c *userCommand, id string) error {
+func (a *administration) unlink(ctx context.Context, c *userCommand, id string, stderr io.Writer) (decision string, err error) {
 	var subject *string
 	if c.subject.given {
 		subject = &c.subject.value
 	}
-	_, err := a.directory.Unlink(ctx, id, c.connection, subject)
-	return err
+	view, err := a.directory.Unlink(ctx, id, c.connection, subject)
+	if err != nil {
+		return "", err
+	}
+	return view.Decision, a.warnOfUnlink(ctx, view, c.connection, stderr)
 }
 
 func (a *administration) endAll(ctx context.Context, id string, stderr io.Writer) error {

@@ -12,6 +12,7 @@ import (
 	"gatehouse/auth/local"
 	"gatehouse/auth/mfa"
 	"gatehouse/auth/session"
+	"gatehouse/internal/config"
 	"gatehouse/internal/store"
 	"gatehouse/internal/store/redis"
 	"gatehouse/provision"
@@ -21,10 +22,12 @@ import (
 // server makes one of its own parts, so that what it cached is forgotten at
 // once; a command without a server opens the store itself.
 type administration struct {
-	directory *provision.Directory
-	passwords *local.Passwords
-	totp      *mfa.TOTP
-	sessions  *session.Sessions
+	directory  *provision.Directory
+	passwords  *local.Passwords
+	totp       *mfa.TOTP
+	sessions   *session.Sessions
+	inactivity *provision.Inactivity
+	cfg        *config.Config
 	// passThrough are the connections whose people have no account.
 	passThrough []string
 	log         *slog.Logger
@@ -54,45 +57,67 @@ func (a *administration) execute(ctx context.Context, c *userCommand, password s
 		return a.list(ctx, c, stdout)
 	case "add":
 		return a.add(ctx, c, password, stdout, stderr)
+	case "inactive":
+		return a.inactive(ctx, c, stdout, stderr)
+	}
+	if c.all {
+		return a.exportAll(ctx, stdout)
 	}
 	account, err := a.find(ctx, c.name)
 	if err != nil {
 		return err
 	}
+	decision := ""
 	switch c.verb {
 	case "show":
 		return a.show(ctx, c, account, stdout)
+	case "export":
+		return a.exportOne(ctx, account, stdout)
+	case "history":
+		return a.history(ctx, c, account.ID, stdout)
 	case "set":
-		err = a.set(ctx, c, account.ID)
+		decision, err = a.set(ctx, c, account.ID)
 	case "disable":
-		err = a.disable(ctx, account.ID, stderr)
+		decision, err = a.disable(ctx, account.ID, stderr)
 	case "enable":
-		_, err = a.directory.Enable(ctx, account.ID)
+		decision, err = decisionOf(a.directory.Enable(ctx, account.ID))
 	case "delete":
 		err = a.delete(ctx, account.ID)
 	case "set-password":
-		err = a.setPassword(ctx, account.ID, password, stderr)
+		decision, err = a.setPassword(ctx, account.ID, password, stderr)
 	case "reset-mfa":
-		err = a.resetMFA(ctx, account.ID, stderr)
+		decision, err = a.resetMFA(ctx, account.ID, stderr)
 	case "unlink":
-		err = a.unlink(ctx, c, account.ID)
+		decision, err = a.unlink(ctx, c, account.ID, stderr)
 	}
 	if err != nil {
 		return err
 	}
-	return a.done(ctx, c, account, stdout, stderr)
+	if decision == account.Decision {
+		decision = "" // there was nothing to change
+	}
+	return a.done(ctx, c, account, decision, stdout, stderr)
 }
 
 // done says what was done: to the log, to people, and with --json to programs.
-func (a *administration) done(ctx context.Context, c *userCommand, account provision.View, stdout, stderr io.Writer) error {
-	a.log.InfoContext(ctx, "account changed by an administrator", "change", c.verb, "account", account.ID)
+// The decision is the id under which the change stands in the history, if it
+// does.
+func (a *administration) done(ctx context.Context, c *userCommand, account provision.View, decision string, stdout, stderr io.Writer) error {
+	a.log.InfoContext(ctx, "account changed by an administrator", "change", c.verb, "account", account.ID,
+		"administrator", administrator(ctx), "decision_id", decision)
 	past := map[string]string{
 		"add": "Added", "set": "Changed", "disable": "Disabled", "enable": "Enabled", "delete": "Deleted",
 		"set-password": "Changed the password of", "reset-mfa": "Reset the second factors of", "unlink": "Unlinked",
 	}[c.verb]
 	fmt.Fprintf(stderr, "%s %s.\n", past, printable(account.Username))
-	if c.verb == "disable" {
+	if decision != "" {
+		fmt.Fprintf(stderr, "Decision %s.\n", decision)
+	}
+	switch c.verb {
+	case "disable":
 		a.warnOfPassThrough(stderr)
+	case "delete":
+		a.tellOfQuarantine(account, stderr)
 	}
 	if !c.json || c.verb == "delete" {
 		return nil

@@ -40,7 +40,7 @@ func TestUserStory(t *testing.T) {
 			}
 			ignoreTimes := cmp.Options{
 				cmpopts.IgnoreFields(provision.Attribute{}, "Time"), cmpopts.IgnoreFields(provision.Group{}, "Time"),
-				cmpopts.IgnoreFields(provision.View{}, "EmailTime"),
+				cmpopts.IgnoreFields(provision.View{}, "EmailTime", "Decision"),
 			}
 			if d := cmp.Diff(want, first, ignoreTimes); d != "" {
 				t.Errorf("show (-want +got):\n%s", d)

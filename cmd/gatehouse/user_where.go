@@ -85,6 +85,7 @@ func runHere(ctx context.Context, cfg *config.Config, c adminsock.Command, stder
 
 // run executes a command: here, or for whoever sent it through the socket.
 func (a *administration) run(ctx context.Context, c adminsock.Command) adminsock.Result {
+	ctx = asAdministrator(ctx)
 	var stdout, stderr bytes.Buffer
 	code := exitUsage
 	if len(c.Args) > 0 {

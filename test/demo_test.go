@@ -19,6 +19,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 
@@ -214,12 +215,16 @@ func TestDemoLocalAccount(t *testing.T) {
 	press(t, b, "Sign out and try somebody else")
 	heading(t, b, "You are signed out") // at once: the demonstration's own page asked
 
+	// 5. The account has a second factor now: the word of Acme is not enough.
 	v := newVisitor(t, "")
-	refused := d.as(t, v, "acme", "Holder of the local account").wants(t, http.StatusForbidden)
-	if !strings.Contains(refused.Text, "<h1>") {
-		t.Errorf("not a page:\n%s", refused.Text)
-	}
+	d.as(t, v, "acme", "Holder of the local account").shows(t, http.StatusOK, confirmHeading)
 	v.signedOut(d.Gateway)
+	v.proveBy(d.Gateway, "password", d.password).leads(t, "/oauth2/mfa")
+	phone := &authenticator{secret: key, last: time.Now().Unix() / totpStep}
+	v.code(d.Gateway, phone.code(t)).leads(t, "/")
+	v.get(d.URL+"/").tells(t, headerRow("X-Forwarded-User", "local"), "acme, subject acme-0004")
+	d.signOut(t, v)
+	d.as(t, v, "acme", "Holder of the local account").tells(t, headerRow("X-Forwarded-User", "local")) // asked once
 	d.end(t, syscall.SIGTERM)
 }
 

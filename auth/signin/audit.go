@@ -41,9 +41,9 @@ func (f *Flow) asked(r *http.Request, p auth.Pending) {
 		slog.String("account", c.Account), slog.String("why", c.Why), slog.String("decision_id", p.Outcome.Decision))
 }
 
-// confirmed says how an account was proved: by its password and factor, or by
-// a sign-in through another connection. What came of it is the line that
-// follows.
+// confirmed says how an account was proved: "password", "password_and_factor"
+// or "connection:" and the one that its other identity signed in through. What
+// came of it is the line that follows.
 func (f *Flow) confirmed(r *http.Request, p auth.Pending, by string) {
 	f.audit(r, "link_confirmed", slog.String("connection", p.Identity.Connection), slog.String("subject", p.Identity.Subject),
 		slog.String("account", p.Outcome.Confirmation.Account), slog.String("by", by), slog.String("decision_id", p.Outcome.Decision))

@@ -68,7 +68,7 @@ func TestAccountProvedByPassword(t *testing.T) {
 	}
 	for _, line := range []string{
 		`"msg":"link_confirmation_asked","connection":"acme","subject":"of-bob","account":"bob","why":"it is asked for","decision_id":"decision-1"`,
-		`"msg":"link_confirmed","connection":"acme","subject":"of-bob","account":"bob","by":"pwd"`,
+		`"msg":"link_confirmed","connection":"acme","subject":"of-bob","account":"bob","by":"password"`,
 		`"decision_id":"decision-2"`,
 	} {
 		if !strings.Contains(h.log.String(), line) {
@@ -104,6 +104,9 @@ func TestAccountProvedByPasswordAndFactor(t *testing.T) {
 			}
 			p.post("/oauth2/mfa", url.Values{"code": {"123456"}}).expect(t, http.StatusSeeOther, "/app?a=b")
 			h.started(ofAcme("alice"))
+			if !strings.Contains(h.log.String(), `"by":"password_and_factor"`) {
+				t.Errorf("the log does not say what proved it:\n%s", h.log)
+			}
 		})
 	}
 }
@@ -132,7 +135,7 @@ func TestAccountProvedByAnotherIdentity(t *testing.T) {
 	state := stateOf(t, h.seeOther(p.post("/oauth2/confirm", elsewhere)))
 	p.back(state, "alice").expect(t, http.StatusFound, "/app?a=b")
 	h.started(ofAcme("alice"))
-	if !strings.Contains(h.log.String(), `"by":"partner"`) {
+	if !strings.Contains(h.log.String(), `"by":"connection:partner"`) {
 		t.Errorf("the log does not say what proved it:\n%s", h.log)
 	}
 	// The state is spent, and so is the proof.

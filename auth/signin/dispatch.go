@@ -76,16 +76,16 @@ func (f *Flow) dispatch(w http.ResponseWriter, r *http.Request, at reached) erro
 			f.drop(w, r, confirmSuffix)
 			return f.raise(w, r, at.pending)
 		}
-		return f.join(w, r, at.pending, auth.MethodPassword)
+		return f.join(w, r, at.pending, "password")
 	case vouched:
 		p, err := f.vouchedFor(r, at.pending)
 		if err != nil {
 			return err
 		}
-		return f.join(w, r, p, at.pending.Connection)
+		return f.join(w, r, p, "connection:"+at.pending.Connection)
 	case proved:
 		if confirming(at.pending) {
-			return f.join(w, r, at.pending, auth.MethodMFA)
+			return f.join(w, r, at.pending, "password_and_factor")
 		}
 		return f.finish(w, r, at.pending, true)
 	}

@@ -19,9 +19,11 @@ Worth trying
   1. Acme, as the employee. An account is made; the page shows each attribute and where it comes from.
   2. Sign out, then Partner. The application gets the same headers, and there is no account.
   3. The local account. It has to enrol a second factor first. No phone at hand?
-     %[1]s/public/authenticator computes the codes.
+     %[1]s/public/authenticator computes the codes; leave it open for 5.
   4. %[1]s/admin/ as the employee, then as the administrator of Acme.
-  5. Acme, as the holder of the local account's e-mail, before and after 3.
+  5. Acme, as the holder of the local account's e-mail, after 3. Is the account theirs? Its password
+     and a code prove it, once; then both ways lead to it. (Before 3 it has no second factor, and the
+     word of Acme is enough.)
   6. curl -i %[1]s/ : a program is told 401, not sent to a page.
 
 Stop with Ctrl-C.

@@ -46,7 +46,7 @@ var acme = organisation{
 			groups: []string{"contractors"},
 		},
 		{
-			subject: "acme-0004", role: "Holder of the local account's e-mail", note: "Verified as " + localEmail + ": will this become the local account?",
+			subject: "acme-0004", role: "Holder of the local account's e-mail", note: "Verified as " + localEmail + ". Becomes the local account; once that has a second factor, only after it was proved.",
 			username: "namesake", name: "Acme Namesake", email: localEmail, verified: true,
 			groups: []string{"staff"}, more: map[string]any{"department": "Support"},
 		},

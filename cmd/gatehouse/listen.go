@@ -71,6 +71,8 @@ func (a *app) run(ctx context.Context, ready func(context.Context) error) error 
 		group.Go(a.socket.Serve)
 	}
 	group.Go(func() error { a.reseal(ctx); return nil })
+	caretaker := &caretaker{rule: a.inactivity(), store: a.store, log: a.log}
+	group.Go(func() error { caretaker.run(ctx); return nil })
 	group.Go(func() error {
 		<-ctx.Done()
 		defer stopWatching()

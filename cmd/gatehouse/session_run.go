@@ -25,6 +25,14 @@ type sessionView struct {
 	Seen       time.Time `json:"seen"` // lags behind the last request a little
 }
 
+func newSessionView(s *auth.Session, username string) sessionView {
+	return sessionView{
+		ID: s.ID, Account: s.Account, Username: username,
+		Connection: s.Identity.Connection, Subject: s.Identity.Subject,
+		AMR: orEmpty(s.Identity.AMR), Created: s.Created.UTC(), Seen: s.Seen.UTC(),
+	}
+}
+
 // session executes the arguments after "gatehouse session".
 func (a *administration) session(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	c, err := parseSession(args)
@@ -65,11 +73,7 @@ func (a *administration) listSessions(ctx context.Context, c *sessionCommand, ac
 				return err
 			}
 		}
-		views = append(views, sessionView{
-			ID: s.ID, Account: s.Account, Username: names[s.Account],
-			Connection: s.Identity.Connection, Subject: s.Identity.Subject,
-			AMR: orEmpty(s.Identity.AMR), Created: s.Created.UTC(), Seen: s.Seen.UTC(),
-		})
+		views = append(views, newSessionView(s, names[s.Account]))
 		return nil
 	})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"gatehouse/auth/local"
 	"gatehouse/auth/mfa"
@@ -150,6 +151,7 @@ func (s *state) close() error { return s.store.Close() }
 func (s *state) administration() *administration {
 	a := &administration{
 		directory: s.directory, passwords: s.passwords, totp: s.totp, sessions: s.sessions, log: s.log,
+		inactivity: s.inactivity(), cfg: s.cfg,
 	}
 	for _, c := range s.cfg.Connections {
 		if !c.JIT.Enabled && !c.Disabled {
@@ -157,6 +159,16 @@ func (s *state) administration() *administration {
 		}
 	}
 	return a
+}
+
+// inactivity is the rule for accounts that nobody uses. It spares whoever is in
+// a group that the file protects in any way: they administer something.
+func (s *state) inactivity() *provision.Inactivity {
+	groups := slices.Clone(s.cfg.JITProvisioning.ProtectedGroups)
+	for _, c := range s.cfg.Connections {
+		groups = append(groups, c.JIT.LinkProtectedGroups...)
+	}
+	return &provision.Inactivity{Directory: s.directory, Sessions: s.sessions, Groups: groups}
 }
 
 // credentials tells provision what an account can prove itself with.

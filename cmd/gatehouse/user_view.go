@@ -50,13 +50,18 @@ func (a *administration) views(ctx context.Context, accounts []provision.View) (
 }
 
 func (a *administration) newView(account provision.View, password, app bool) accountView {
-	v := accountView{View: account, HasPassword: password, Factors: []string{}}
+	v := accountView{View: withoutNull(account), HasPassword: password, Factors: []string{}}
+	if app {
+		v.Factors = append(v.Factors, a.totp.Kind())
+	}
+	return v
+}
+
+// withoutNull makes the values of blank attributes lists.
+func withoutNull(v provision.View) provision.View {
 	for name, attribute := range v.Attributes {
 		attribute.Values = orEmpty(attribute.Values)
 		v.Attributes[name] = attribute
-	}
-	if app {
-		v.Factors = append(v.Factors, a.totp.Kind())
 	}
 	return v
 }

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"gatehouse/auth"
+	"gatehouse/internal/config"
+	"gatehouse/internal/seal"
+	"gatehouse/internal/store"
+	"gatehouse/internal/store/memory"
+	"gatehouse/provision"
+)
+
+// nobodyOpen: nobody has a session, or a password.
+type nobodyOpen struct{}
+
+func (nobodyOpen) Open(context.Context, string, func(*auth.Session) error) error { return nil }
+func (nobodyOpen) List(context.Context, func(*auth.Session) error) error         { return nil }
+func (nobodyOpen) EndAccount(context.Context, string) (int, error)               { return 0, nil }
+func (nobodyOpen) HasPassword(context.Context, string) (bool, error)             { return false, nil }
+func (nobodyOpen) HasFactor(context.Context, string) (bool, error)               { return false, nil }
+func (nobodyOpen) Forget(context.Context, string) error                          { return nil }
+
+// kept is an installation whose accounts were made by the commands.
+func kept(t *testing.T, in config.Inactive, names ...string) (*provision.Directory, store.Store) {
+	t.Helper()
+	st := memory.New()
+	ring, err := seal.NewKeyring([]string{strings.Repeat("k", 43)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	index, err := seal.LoadIndexKey(t.Context(), st, ring)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &provision.Directory{Store: st, Index: index, Credentials: nobodyOpen{}, Inactive: in, Log: slog.New(slog.DiscardHandler)}
+	for _, name := range names {
+		if _, err := d.Add(t.Context(), provision.New{Username: name}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return d, st
+}
+
+func disabled(t *testing.T, d *provision.Directory) (n int) {
+	t.Helper()
+	all, err := d.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range all {
+		if v.Status == provision.Disabled {
+			n++
+		}
+	}
+	return n
+}
+
+// A gateway leaves accounts alone when it has just started, and then looks
+// every hour, once for all replicas.
+func TestCaretaker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, st := kept(t, config.Inactive{DisableAfter: 48 * time.Hour}, "ann", "ben")
+		var log bytes.Buffer
+		ctx, stop := context.WithCancel(t.Context())
+		ran := make(chan struct{}, 3)
+		for range 3 {
+			c := &caretaker{rule: &provision.Inactivity{Directory: d, Sessions: nobodyOpen{}}, store: st, log: slog.New(slog.NewTextHandler(&log, nil))}
+			go func() { c.run(ctx); ran <- struct{}{} }()
+		}
+		time.Sleep(47 * time.Hour)
+		if n := disabled(t, d); n > 0 {
+			t.Errorf("%d are disabled too early", n)
+		}
+		time.Sleep(3*time.Hour + time.Minute)
+		if n := disabled(t, d); n != 2 {
+			t.Errorf("%d of 2 are disabled", n)
+		}
+		stop()
+		for range 3 {
+			<-ran
+		}
+		if n := strings.Count(log.String(), "disabled=2"); n != 1 {
+			t.Errorf("it is told %d times:\n%s", n, log.String())
+		}
+	})
+}
+
+// The attack on all accounts at once: a machine that starts with its clock a
+// year ahead, until it has asked what time it is. And if the clock stays wrong,
+// not everybody goes.
+func TestCaretakerAndAWrongClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var names []string
+		for i := range 20 {
+			names = append(names, fmt.Sprint("ann", i))
+		}
+		d, st := kept(t, config.Inactive{DisableAfter: 48 * time.Hour}, names...)
+		ahead := 365 * 24 * time.Hour
+		d.Now = func() time.Time { return time.Now().Add(ahead) }
+		var log bytes.Buffer
+		c := &caretaker{rule: &provision.Inactivity{Directory: d, Sessions: nobodyOpen{}}, store: st, log: slog.New(slog.NewTextHandler(&log, nil))}
+		ctx, stop := context.WithCancel(t.Context())
+		ran := make(chan struct{})
+		go func() { defer close(ran); c.run(ctx) }()
+		time.Sleep(quietStart - time.Second)
+		if n := disabled(t, d); n > 0 || log.Len() > 0 {
+			t.Errorf("%d are disabled right after the start: %s", n, log.String())
+		}
+		time.Sleep(10 * time.Hour)
+		stop()
+		<-ran
+		if n := disabled(t, d); n > 0 {
+			t.Errorf("%d are disabled", n)
+		}
+		if !strings.Contains(log.String(), "20 of 20 accounts") || !strings.Contains(log.String(), "--force") || strings.Count(log.String(), "\n") > 11 {
+			t.Errorf("the log:\n%s", log.String())
+		}
+	})
+}
+
+// Without a rule there is nothing to run.
+func TestCaretakerWithoutARule(t *testing.T) {
+	d, st := kept(t, config.Inactive{})
+	c := &caretaker{rule: &provision.Inactivity{Directory: d}, store: st, log: slog.New(slog.DiscardHandler)}
+	c.run(t.Context()) // returns
+}

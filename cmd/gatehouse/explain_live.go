@@ -1,9 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"log/slog"
 
@@ -18,18 +18,17 @@ import (
 // explainHere runs gatehouse explain --live in this process, on a store that
 // only seems to change: not even the keys are made that every other command
 // would make in an empty one.
-func explainHere(ctx context.Context, cfg *config.Config, c adminsock.Command, log *slog.Logger) (adminsock.Result, error) {
+func explainHere(ctx context.Context, cfg *config.Config, c adminsock.Command, log *slog.Logger, stdout, stderr io.Writer) (int, error) {
 	below, err := openToLook(cfg.Store)
 	if err != nil {
-		return adminsock.Result{}, err
+		return 0, err
 	}
 	s := &state{cfg: cfg, log: log, store: &overlay.Store{Below: below, Top: memory.New()}, bus: &store.LocalBus{}}
 	if err := s.open(ctx); err != nil {
-		return adminsock.Result{}, errors.Join(err, below.Close())
+		return 0, errors.Join(err, below.Close())
 	}
-	var stdout, stderr bytes.Buffer
-	code := s.administration().explain(ctx, c.Args[1:], c.Stdin, &stdout, &stderr)
-	return adminsock.Result{Stdout: stdout.Bytes(), Stderr: stderr.Bytes(), Code: code}, below.Close()
+	code := s.administration().explain(ctx, c.Args[1:], c.Stdin, stdout, stderr)
+	return code, below.Close()
 }
 
 // openToLook opens a store of which nothing but reading will be asked. One that

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"bytes"
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -35,70 +35,65 @@ func administer(path string, c adminsock.Command, stdout, stderr io.Writer) int 
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), max(c.Within, commandTimeout))
 	defer cancel()
-	result, err := whereTheStoreIs(ctx, cfg, c, stderr)
+	code, err := whereTheStoreIs(ctx, cfg, c, stdout, stderr)
 	if err != nil {
 		return failed(stderr, forPeople(err))
 	}
-	if _, err := stderr.Write(result.Stderr); err != nil {
-		return exitFailed
-	}
-	if _, err := stdout.Write(result.Stdout); err != nil {
-		return exitFailed
-	}
-	return result.Code
+	return code
 }
 
-func whereTheStoreIs(ctx context.Context, cfg *config.Config, c adminsock.Command, stderr io.Writer) (adminsock.Result, error) {
+func whereTheStoreIs(ctx context.Context, cfg *config.Config, c adminsock.Command, stdout, stderr io.Writer) (int, error) {
 	if cfg.Store.Redis != nil {
-		return runHere(ctx, cfg, c, stderr)
+		return runHere(ctx, cfg, c, stdout, stderr)
 	}
 	deadline := time.Now().Add(startingTimeout)
 	for {
-		result, err := adminsock.Run(ctx, cfg.Server.AdminSocket, c)
+		code, err := adminsock.Run(ctx, cfg.Server.AdminSocket, c, stdout, stderr)
 		if !errors.Is(err, adminsock.ErrNobody) {
-			return result, err
+			return code, err
 		}
-		result, err = runHere(ctx, cfg, c, stderr)
+		code, err = runHere(ctx, cfg, c, stdout, stderr)
 		if !errors.Is(err, bolt.ErrLocked) {
-			return result, err
+			return code, err
 		}
 		if time.Now().After(deadline) {
-			return adminsock.Result{}, fmt.Errorf("another process holds %s, and no server answers at %s; "+
+			return 0, fmt.Errorf("another process holds %s, and no server answers at %s; "+
 				"is it one with another server.admin_socket?", cfg.Store.Embedded.Path, cfg.Server.AdminSocket)
 		}
 	}
 }
 
-// runHere opens the store in this process.
-func runHere(ctx context.Context, cfg *config.Config, c adminsock.Command, stderr io.Writer) (adminsock.Result, error) {
+// runHere opens the store in this process. Errors: bolt.ErrLocked, after which
+// nothing has happened and nothing was printed.
+func runHere(ctx context.Context, cfg *config.Config, c adminsock.Command, stdout, stderr io.Writer) (code int, err error) {
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	out := bufio.NewWriter(stdout)
 	if len(c.Args) > 0 && c.Args[0] == "explain" {
-		return explainHere(ctx, cfg, c, log)
+		code, err = explainHere(ctx, cfg, c, log, out, stderr)
+		return code, errors.Join(err, out.Flush())
 	}
 	s, err := openState(ctx, cfg, log)
 	if err != nil {
-		return adminsock.Result{}, err
+		return 0, err
 	}
-	result := s.administration().run(ctx, c)
-	return result, s.close()
+	code = s.administration().run(ctx, c, out, stderr)
+	return code, errors.Join(out.Flush(), s.close())
 }
 
 // run executes a command: here, or for whoever sent it through the socket.
-func (a *administration) run(ctx context.Context, c adminsock.Command) adminsock.Result {
+func (a *administration) run(ctx context.Context, c adminsock.Command, stdout, stderr io.Writer) (code int) {
 	ctx = asAdministrator(ctx)
-	var stdout, stderr bytes.Buffer
-	code := exitUsage
 	if len(c.Args) > 0 {
 		switch c.Args[0] {
 		case "user":
-			code = a.user(ctx, c.Args[1:], c.Stdin, &stdout, &stderr)
+			return a.user(ctx, c.Args[1:], c.Stdin, stdout, stderr)
 		case "session":
-			code = a.session(ctx, c.Args[1:], &stdout, &stderr)
+			return a.session(ctx, c.Args[1:], stdout, stderr)
 		case "doctor":
-			code = a.doctor(ctx, c.Args[1:], &stdout, &stderr)
+			return a.doctor(ctx, c.Args[1:], stdout, stderr)
 		case "explain":
-			code = a.explain(ctx, c.Args[1:], c.Stdin, &stdout, &stderr)
+			return a.explain(ctx, c.Args[1:], c.Stdin, stdout, stderr)
 		}
 	}
-	return adminsock.Result{Stdout: stdout.Bytes(), Stderr: stderr.Bytes(), Code: code}
+	return exitUsage
 }

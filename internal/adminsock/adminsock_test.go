@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -57,15 +58,30 @@ func serve(t *testing.T, s *Server) {
 	})
 }
 
-func echo(_ context.Context, c Command) Result {
-	return Result{Stdout: []byte(strings.Join(c.Args, "|")), Stderr: c.Stdin, Code: len(c.Args)}
+func echo(_ context.Context, c Command, stdout, stderr io.Writer) int {
+	_, _ = io.WriteString(stdout, strings.Join(c.Args, "|"))
+	_, _ = stderr.Write(c.Stdin)
+	return len(c.Args)
+}
+
+// result is how a command ended.
+type result struct {
+	Stdout, Stderr string
+	Code           int
+}
+
+// ask is Run with what is printed kept.
+func ask(ctx context.Context, path string, c Command) (result, error) {
+	var stdout, stderr bytes.Buffer
+	code, err := Run(ctx, path, c, &stdout, &stderr)
+	return result{stdout.String(), stderr.String(), code}, err
 }
 
 func TestRun(t *testing.T) {
 	path := filepath.Join(closed(t), "new", "s.sock")
 	start(t, path)
-	want := Result{Stdout: []byte("user|add|ä\nb"), Stderr: []byte("pass\xffword"), Code: 3}
-	got, err := Run(t.Context(), path, Command{Args: []string{"user", "add", "ä\nb"}, Stdin: []byte("pass\xffword")})
+	want := result{Stdout: "user|add|ä\nb", Stderr: "pass\xffword", Code: 3}
+	got, err := ask(t.Context(), path, Command{Args: []string{"user", "add", "ä\nb"}, Stdin: []byte("pass\xffword")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,16 +100,17 @@ func TestRun(t *testing.T) {
 // who that is.
 func TestPeer(t *testing.T) {
 	path := filepath.Join(closed(t), "s.sock")
-	s := &Server{Log: slog.New(slog.DiscardHandler), Run: func(ctx context.Context, _ Command) Result {
+	s := &Server{Log: slog.New(slog.DiscardHandler), Run: func(ctx context.Context, _ Command, stdout, _ io.Writer) int {
 		uid, ok := Peer(ctx)
-		return Result{Stdout: fmt.Append(nil, uid, ok)}
+		_, _ = fmt.Fprint(stdout, uid, ok)
+		return 0
 	}}
 	if err := s.Listen(path); err != nil {
 		t.Fatal(err)
 	}
 	serve(t, s)
-	got, err := Run(t.Context(), path, Command{Args: []string{"x"}})
-	if want := fmt.Sprint(os.Geteuid(), true); err != nil || string(got.Stdout) != want {
+	got, err := ask(t.Context(), path, Command{Args: []string{"x"}})
+	if want := fmt.Sprint(os.Geteuid(), true); err != nil || got.Stdout != want {
 		t.Errorf("peer %q, %v, want %q", got.Stdout, err, want)
 	}
 	if uid, ok := Peer(t.Context()); ok {
@@ -105,7 +122,7 @@ func TestPeer(t *testing.T) {
 func TestLongPath(t *testing.T) {
 	path := filepath.Join(closed(t), strings.Repeat("long", 40), "s.sock")
 	start(t, path)
-	if _, err := Run(t.Context(), path, Command{Args: []string{"x"}}); err != nil {
+	if _, err := ask(t.Context(), path, Command{Args: []string{"x"}}); err != nil {
 		t.Error(err)
 	}
 }
@@ -115,7 +132,7 @@ func TestNobody(t *testing.T) {
 	stale := filepath.Join(dir, "stale")
 	leaveStale(t, stale)
 	for _, path := range []string{filepath.Join(dir, "none"), filepath.Join(dir, "none", "s"), stale} {
-		if _, err := Run(t.Context(), path, Command{}); !errors.Is(err, ErrNobody) {
+		if _, err := ask(t.Context(), path, Command{}); !errors.Is(err, ErrNobody) {
 			t.Errorf("%s: %v, want ErrNobody", filepath.Base(path), err)
 		}
 	}
@@ -136,7 +153,7 @@ func TestStaleSocketIsReplaced(t *testing.T) {
 	path := filepath.Join(closed(t), "s.sock")
 	leaveStale(t, path)
 	start(t, path)
-	if _, err := Run(t.Context(), path, Command{}); err != nil {
+	if _, err := ask(t.Context(), path, Command{}); err != nil {
 		t.Error(err)
 	}
 }
@@ -148,7 +165,7 @@ func TestLiveSocketStays(t *testing.T) {
 	if err := second.Listen(path); !errors.Is(err, ErrInUse) {
 		t.Errorf("second server: %v, want ErrInUse", err)
 	}
-	if _, err := Run(t.Context(), path, Command{}); err != nil {
+	if _, err := ask(t.Context(), path, Command{}); err != nil {
 		t.Errorf("the first server afterwards: %v", err)
 	}
 }
@@ -181,7 +198,7 @@ func TestRaceForAStaleSocket(t *testing.T) {
 	if len(won) != 1 {
 		t.Fatalf("%d of 8 servers hold the socket", len(won))
 	}
-	if _, err := Run(t.Context(), path, Command{}); err != nil {
+	if _, err := ask(t.Context(), path, Command{}); err != nil {
 		t.Error(err)
 	}
 }
@@ -215,7 +232,7 @@ func TestOpenDirectoryIsRefused(t *testing.T) {
 			if err := s.Listen(filepath.Join(dir, "other.sock")); err == nil {
 				t.Error("the server listens there")
 			}
-			if _, err := Run(t.Context(), path, Command{}); err == nil || errors.Is(err, ErrNobody) {
+			if _, err := ask(t.Context(), path, Command{}); err == nil || errors.Is(err, ErrNobody) {
 				t.Errorf("the client: %v, want a refusal", err)
 			}
 		})
@@ -229,7 +246,7 @@ func TestForeignPeerIsRefused(t *testing.T) {
 	ran := false
 	s := &Server{
 		Log: slog.New(slog.NewTextHandler(&log, nil)),
-		Run: func(context.Context, Command) Result { ran = true; return Result{} },
+		Run: func(context.Context, Command, io.Writer, io.Writer) int { ran = true; return 0 },
 	}
 	if err := s.Listen(path); err != nil {
 		t.Fatal(err)
@@ -237,7 +254,7 @@ func TestForeignPeerIsRefused(t *testing.T) {
 	var asked []uint32
 	s.listener.admit = func(uid uint32) bool { asked = append(asked, uid); return false }
 	serve(t, s)
-	if _, err := Run(t.Context(), path, Command{}); err == nil || errors.Is(err, ErrNobody) {
+	if _, err := ask(t.Context(), path, Command{}); err == nil || errors.Is(err, ErrNobody) {
 		t.Errorf("refused peer: %v, want trouble", err)
 	}
 	if err := s.Shutdown(t.Context()); err != nil {
@@ -302,10 +319,10 @@ func TestBadRequests(t *testing.T) {
 func TestShutdown(t *testing.T) {
 	path := filepath.Join(closed(t), "s.sock")
 	began, finish := make(chan struct{}), make(chan struct{})
-	s := &Server{Log: slog.New(slog.DiscardHandler), Run: func(context.Context, Command) Result {
+	s := &Server{Log: slog.New(slog.DiscardHandler), Run: func(context.Context, Command, io.Writer, io.Writer) int {
 		close(began)
 		<-finish
-		return Result{Code: 7}
+		return 7
 	}}
 	if err := s.Listen(path); err != nil {
 		t.Fatal(err)
@@ -313,7 +330,7 @@ func TestShutdown(t *testing.T) {
 	serve(t, s)
 	results := make(chan error, 1)
 	go func() {
-		r, err := Run(context.Background(), path, Command{})
+		r, err := ask(context.Background(), path, Command{})
 		if err == nil && r.Code != 7 {
 			err = errors.New("wrong result")
 		}
@@ -323,7 +340,7 @@ func TestShutdown(t *testing.T) {
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.Shutdown(context.Background()) }()
 	for { // until the door is shut
-		if _, err := Run(t.Context(), path, Command{}); errors.Is(err, ErrNobody) {
+		if _, err := ask(t.Context(), path, Command{}); errors.Is(err, ErrNobody) {
 			break
 		}
 	}
@@ -353,7 +370,7 @@ func TestShutdownLeavesTheSuccessorsSocket(t *testing.T) {
 	if err := first.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Run(t.Context(), path, Command{}); err != nil {
+	if _, err := ask(t.Context(), path, Command{}); err != nil {
 		t.Errorf("the successor: %v", err)
 	}
 }
@@ -368,7 +385,87 @@ func TestRunEndsWithItsContext(t *testing.T) {
 	defer l.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := Run(ctx, path, Command{}); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := ask(ctx, path, Command{}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error %v, want the context's", err)
+	}
+}
+
+// served runs a server whose one command is run.
+func served(t *testing.T, run func(ctx context.Context, c Command, stdout, stderr io.Writer) int) (path string) {
+	t.Helper()
+	path = filepath.Join(closed(t), "s.sock")
+	s := &Server{Log: slog.New(slog.DiscardHandler), Run: run}
+	if err := s.Listen(path); err != nil {
+		t.Fatal(err)
+	}
+	serve(t, s)
+	return path
+}
+
+// What a command prints comes through while it runs, however much it is: an
+// export of a million accounts fits into no memory.
+func TestPrintsAsItComes(t *testing.T) {
+	const line, lines = "0123456789abcdef\n", 1 << 18 // 4 MiB
+	seen := make(chan struct{})
+	path := served(t, func(ctx context.Context, _ Command, stdout, stderr io.Writer) int {
+		for range lines {
+			if _, err := io.WriteString(stdout, line); err != nil {
+				t.Error(err)
+			}
+		}
+		select { // it goes on only when the other side has got some of it
+		case <-seen:
+		case <-ctx.Done():
+			t.Error("nothing came through while the command ran")
+		}
+		_, _ = io.WriteString(stdout, "end\n")
+		_, _ = io.WriteString(stderr, "said")
+		return 3
+	})
+	var once sync.Once
+	n := 0
+	var said bytes.Buffer
+	code, err := Run(t.Context(), path, Command{}, writerFunc(func(b []byte) (int, error) {
+		if len(b) > 0 {
+			once.Do(func() { close(seen) })
+		}
+		n += len(b)
+		return len(b), nil
+	}), &said)
+	if err != nil || code != 3 || n != lines*len(line)+4 || said.String() != "said" {
+		t.Errorf("code %d, %d bytes, said %q, %v", code, n, said.String(), err)
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
+
+// A command whose reader has gone is told to end: it must not run for hours
+// for nobody.
+func TestReaderThatGoesAway(t *testing.T) {
+	ended := make(chan struct{})
+	path := served(t, func(ctx context.Context, _ Command, stdout, _ io.Writer) int {
+		defer close(ended)
+		for ctx.Err() == nil {
+			_, _ = io.WriteString(stdout, strings.Repeat("x", 1<<16))
+		}
+		return 0
+	})
+	enough := errors.New("enough")
+	if _, err := Run(t.Context(), path, Command{}, writerFunc(func([]byte) (int, error) { return 0, enough }), io.Discard); !errors.Is(err, enough) {
+		t.Errorf("%v", err)
+	}
+	<-ended
+}
+
+// An answer that breaks off is no success.
+func TestAnswerThatBreaksOff(t *testing.T) {
+	path := served(t, func(_ context.Context, _ Command, stdout, _ io.Writer) int {
+		_, _ = io.WriteString(stdout, strings.Repeat("x", 1<<20))
+		panic(http.ErrAbortHandler)
+	})
+	if r, err := ask(t.Context(), path, Command{}); err == nil || errors.Is(err, ErrNobody) {
+		t.Errorf("code %d, %v", r.Code, err)
 	}
 }

@@ -17,35 +17,36 @@ import (
 // ErrNobody says that no server answers at the socket. Nothing was sent.
 var ErrNobody = errors.New("no server answers at the socket")
 
-// Run has the server at the socket run a command. Errors: ErrNobody; any other
-// error means that somebody is there and the command may or may not have run.
-func Run(ctx context.Context, path string, c Command) (Result, error) {
-	result, err := run(ctx, path, c)
+// Run has the server at the socket run a command, passes on what it prints as
+// it comes, and returns its exit code. Errors: ErrNobody; any other error means
+// that somebody is there and the command may or may not have run.
+func Run(ctx context.Context, path string, c Command, stdout, stderr io.Writer) (code int, err error) {
+	code, err = run(ctx, path, c, stdout, stderr)
 	if err != nil {
-		return Result{}, fmt.Errorf("admin socket %s: %w", path, err)
+		return 0, fmt.Errorf("admin socket %s: %w", path, err)
 	}
-	return result, nil
+	return code, nil
 }
 
-func run(ctx context.Context, path string, c Command) (Result, error) {
+func run(ctx context.Context, path string, c Command, stdout, stderr io.Writer) (int, error) {
 	conn, err := dial(ctx, path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOTDIR):
-		return Result{}, ErrNobody
+		return 0, ErrNobody
 	case err != nil:
-		return Result{}, err
+		return 0, err
 	}
 	defer conn.Close()
 	if err := checkServer(conn, path); err != nil {
-		return Result{}, err
+		return 0, err
 	}
 	body, err := json.Marshal(c)
 	if err != nil {
-		return Result{}, err
+		return 0, err
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://gatehouse"+commandPath, bytes.NewReader(body))
 	if err != nil {
-		return Result{}, err
+		return 0, err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	transport := &http.Transport{
@@ -54,24 +55,33 @@ func run(ctx context.Context, path string, c Command) (Result, error) {
 	}
 	resp, err := transport.RoundTrip(req)
 	if errors.Is(err, io.EOF) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
-		return Result{}, fmt.Errorf("the server hung up; only its own user and root may give it commands: %w", err)
+		return 0, fmt.Errorf("the server hung up; only its own user and root may give it commands: %w", err)
 	}
 	if err != nil {
-		return Result{}, err
+		return 0, err
 	}
 	defer resp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxResult))
-	if err != nil {
-		return Result{}, err
-	}
 	if resp.StatusCode != http.StatusOK {
-		return Result{}, fmt.Errorf("the server answers %s: %s", resp.Status, bytes.TrimSpace(answer))
+		said, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+		return 0, fmt.Errorf("the server answers %s: %s", resp.Status, bytes.TrimSpace(said))
 	}
-	var result Result
-	if err := json.Unmarshal(answer, &result); err != nil {
-		return Result{}, fmt.Errorf("read the server's answer: %w", err)
+	answer := json.NewDecoder(resp.Body)
+	for {
+		var p piece
+		if err := answer.Decode(&p); err != nil {
+			// Also at its end: without a code nobody knows how the command ended.
+			return 0, fmt.Errorf("the server's answer broke off: %w", err)
+		}
+		if _, err := stdout.Write(p.Stdout); err != nil {
+			return 0, err
+		}
+		if _, err := stderr.Write(p.Stderr); err != nil {
+			return 0, err
+		}
+		if p.Code != nil {
+			return *p.Code, nil
+		}
 	}
-	return result, nil
 }
 
 // checkServer refuses a server that is not ours: a command may hold a password,

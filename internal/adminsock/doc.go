@@ -3,7 +3,9 @@
 // use. It is needed where the embedded store is, whose file only one process
 // can hold; and a change made inside the server acts at once.
 //
-//	POST /v1/command   {"args": [...], "stdin": "..."}  ->  {"stdout", "stderr", "code"}
+//	POST /v1/command   {"args": [...], "stdin": "..."}  ->  {"stdout": "..."}  as it is printed,
+//	                                                        {"stderr": "..."}  a line each,
+//	                                                        {"code": 0}        at the end
 //
 // Three things keep strangers out, each enough by itself: the directory admits
 // nobody else to make or replace the socket, the socket's mode is 0600, and
@@ -25,11 +27,11 @@ type Command struct {
 	Within time.Duration `json:"within,omitempty"`
 }
 
-// Result is how a command ended.
-type Result struct {
-	Stdout []byte `json:"stdout"`
-	Stderr []byte `json:"stderr"`
-	Code   int    `json:"code"` // exit code
+// piece is a part of what a command prints, or how it ended.
+type piece struct {
+	Stdout []byte `json:"stdout,omitempty"`
+	Stderr []byte `json:"stderr,omitempty"`
+	Code   *int   `json:"code,omitempty"` // exit code; the last piece, and no other
 }
 
 const commandPath = "/v1/command"

@@ -1,23 +1,26 @@
 package adminsock
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 )
 
 const (
 	maxCommand = 2 << 20  // bytes of a request: one that brings 1 MiB, as text
-	maxResult  = 64 << 20 // bytes of an answer
+	pieceSize  = 32 << 10 // bytes of what is printed that are sent together
 	// probeTimeout is how long a server that holds the socket may take to
 	// accept a connection before it counts as answering.
 	probeTimeout = 2 * time.Second
@@ -32,8 +35,10 @@ var ErrInUse = errors.New("another server answers at the socket")
 
 // Server runs the commands that come through a socket.
 type Server struct {
-	// Run executes one command; several may run at once. Peer tells who gave it.
-	Run func(ctx context.Context, c Command) Result
+	// Run executes one command and returns its exit code; several may run at
+	// once. Peer tells who gave it. What it prints reaches whoever gave it as it
+	// comes, so that it need not fit into memory; it ends with them.
+	Run func(ctx context.Context, c Command, stdout, stderr io.Writer) (code int)
 	Log *slog.Logger
 
 	listener *listener
@@ -95,13 +100,49 @@ func (s *Server) command(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), within)
 	defer cancel()
-	answer, err := json.Marshal(s.Run(ctx, c))
-	if err != nil || len(answer) > maxResult {
-		http.Error(w, "the command prints too much", http.StatusInsufficientStorage)
-		return
-	}
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(answer)
+	out := &printer{to: json.NewEncoder(w), cancel: cancel}
+	stdout := bufio.NewWriterSize(half{out, func(p *piece, b []byte) { p.Stdout = b }}, pieceSize)
+	code := s.Run(ctx, c, stdout, half{out, func(p *piece, b []byte) { p.Stderr = b }})
+	if stdout.Flush() == nil {
+		out.print(piece{Code: &code})
+	}
+}
+
+// printer sends pieces. Once one cannot be sent the command is told to end:
+// whoever gave it has gone.
+type printer struct {
+	mu     sync.Mutex
+	to     *json.Encoder
+	cancel context.CancelFunc
+	err    error
+}
+
+func (p *printer) print(s piece) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.err == nil {
+		p.err = p.to.Encode(s)
+	}
+	if p.err != nil {
+		p.cancel()
+	}
+	return p.err
+}
+
+// half is one of the two streams that a command prints to.
+type half struct {
+	*printer
+	put func(*piece, []byte)
+}
+
+func (h half) Write(b []byte) (int, error) {
+	var s piece
+	h.put(&s, b)
+	if err := h.print(s); err != nil {
+		return 0, err
+	}
+	return len(b), nil
 }
 
 // listener accepts connections of the server's own user and of root only.

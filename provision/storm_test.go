@@ -91,6 +91,8 @@ const (
 	stormActions = 40 // of each worker, in a round
 	stormPeople  = 10 // new ones in each round
 	stormSpeed   = 50 // of the clock: a lease ends while people are at work
+
+	stormQuarantine = 5 * lease
 )
 
 // tempest is a storm on one store.
@@ -101,12 +103,13 @@ type tempest struct {
 	ledger
 
 	people []string // of this round
+	calm   bool     // the round's storm is over
 }
 
 // round is one storm and the quiet after it.
 func (s *tempest) round(seed, round uint64) {
 	s.ledger.begin()
-	s.people = nil
+	s.people, s.calm = nil, false
 	for p := range stormPeople {
 		s.people = append(s.people, fmt.Sprintf("p%d-%d", round, p))
 	}
@@ -121,9 +124,11 @@ func (s *tempest) round(seed, round uint64) {
 		})
 	}
 	wg.Wait()
+	s.calm = true
 	s.clock.run(0)
-	s.clock.add(2 * lease)
+	s.clock.add(2*lease + stormQuarantine)
 	s.settle()
+	s.examine()
 	s.judge()
 	if s.t.Failed() {
 		s.t.Errorf("round %d of seed %d", round, seed)
@@ -137,6 +142,7 @@ func (s *tempest) act(random *rand.Rand) {
 		s.signIn(r, s.somebody(random), random.IntN(2) == 0)
 		return
 	}
+	d.Quarantine = time.Duration(random.IntN(2)) * stormQuarantine
 	who := s.ledger.someAccount(random)
 	if who == "" || random.IntN(6) == 0 {
 		p := s.people[random.IntN(len(s.people))]
@@ -202,7 +208,7 @@ func (s *tempest) signIn(r *Resolver, id auth.Identity, proves bool) {
 // nobody has disabled or deleted must not say so, least of all one that another
 // sign-in has not finished.
 func (s *tempest) deserved(d *auth.Denied) bool {
-	return d.Reason == auth.DeniedUnconfirmable ||
+	return d.Reason == auth.DeniedUnconfirmable || d.Reason == auth.DeniedQuarantine && !s.calm ||
 		d.Reason == auth.DeniedDisabled && s.ledger.closing(strings.TrimPrefix(d.Detail, "account "))
 }
 
@@ -276,6 +282,35 @@ func (s *tempest) settle() {
 			}
 		}
 	}
+}
+
+// examine lets the doctor judge the store. What is left of those who died may
+// be in it, and nothing that does harm; after a repair there is not even that.
+func (s *tempest) examine() {
+	for _, how := range []struct {
+		name           string
+		repair, traces bool
+	}{{"after the storm", false, true}, {"at the repair", true, true}, {"after the repair", false, false}} {
+		h, err := s.directory.Examine(s.t.Context(), Examination{Repair: how.repair, Pause: func(context.Context, time.Duration) error {
+			s.clock.add(settled)
+			return nil
+		}})
+		if err != nil {
+			s.t.Errorf("%s: %v", how.name, err)
+		}
+		for _, f := range h.Findings {
+			if !how.traces || !f.Harmless && !f.Repaired && !trace(f) {
+				s.t.Errorf("%s the doctor finds %s at %s: %s", how.name, f.Code, f.Key, f.Detail)
+			}
+		}
+	}
+}
+
+// trace reports whether a finding is what somebody wrote about an account at the
+// moment of its deletion: when they signed in is noted last, and what they are
+// about to change first. It leads to nobody, and a repair removes it.
+func trace(f Finding) bool {
+	return f.Code == FindOrphan && (strings.HasPrefix(f.Key, signInPrefix) || strings.HasPrefix(f.Key, historyKey("")))
 }
 
 // judge compares the store with what the ledger says.

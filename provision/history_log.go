@@ -90,17 +90,13 @@ func (l historyLog) chain(decision string) []HistoryEntry {
 // decision any more.
 func (l *historyLog) append(e HistoryEntry, tip string) error {
 	chain := l.chain(tip)
-	next := map[string]string{} // decision -> the one by which the account went on
+	left := map[string]bool{} // decisions from which the account has gone on
 	for _, c := range chain {
-		next[c.Prev] = c.Decision
+		left[c.Prev] = true
 	}
 	var waiting []HistoryEntry
 	for _, w := range l.Entries {
-		after, gone := next[w.Prev]
-		switch {
-		case w.Decision == e.Decision, gone && after != w.Decision:
-		case gone: // on the chain
-		default:
+		if w.Decision != e.Decision && !left[w.Prev] {
 			waiting = append(waiting, w)
 		}
 	}

@@ -328,9 +328,11 @@ func TestHistoryOfASleeper(t *testing.T) {
 }
 
 // One sign-in makes two changes, because somebody changed the account just
-// after its first. Were both under one id, the chain would be a ring.
+// after its first. Were both under one id, the chain would be a ring, and the
+// second entry would take the place of the first.
 func TestHistoryOfASignInThatChangesTwice(t *testing.T) {
 	h := newHouse(t, nil)
+	h.resolve(identity("acme", "alice"))
 	again := false
 	_, r := h.replica(&storetest.Faulty{Store: h.store, Before: func(_, key string) error {
 		id, ok := strings.CutPrefix(key, signInPrefix)
@@ -343,12 +345,12 @@ func TestHistoryOfASignInThatChangesTwice(t *testing.T) {
 		}
 		return store.ErrConflict
 	}})
-	o, err := r.Resolve(t.Context(), identity("acme", "alice"))
+	o, err := r.Resolve(t.Context(), identity("acme", "alice", groups("ops")))
 	if err != nil {
 		t.Fatal(err)
 	}
 	audit(t, h)
-	if entries := h.history("alice").Entries; len(entries) != 3 || entries[2].Decision != o.Decision {
+	if entries := h.history("alice").Entries; len(entries) != 4 || entries[3].Decision != o.Decision {
 		t.Errorf("decision %s, history %q", o.Decision, told(h.history("alice")))
 	}
 }

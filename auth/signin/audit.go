@@ -72,7 +72,10 @@ func (f *Flow) factorFailed(r *http.Request, at parked, err error) {
 func (f *Flow) fail(w http.ResponseWriter, r *http.Request, event string, err error) {
 	attrs := []slog.Attr{slog.String("path", r.URL.Path), slog.String("reason", web.Code(err)), slog.Any("error", err)}
 	if denied, ok := errors.AsType[*auth.Denied](err); ok {
-		attrs = append(attrs, slog.String("connection", denied.Connection), slog.String("decision_id", denied.Decision))
+		attrs = append(attrs, slog.String("connection", denied.Connection))
+		if denied.Decision != "" {
+			attrs = append(attrs, slog.String("decision_id", denied.Decision))
+		}
 	}
 	f.audit(r, event, attrs...)
 	f.Pages.Error(w, r, err)

@@ -25,8 +25,9 @@ func (nobodyOpen) Open(context.Context, string, func(*auth.Session) error) error
 func (nobodyOpen) List(context.Context, func(*auth.Session) error) error         { return nil }
 func (nobodyOpen) EndAccount(context.Context, string) (int, error)               { return 0, nil }
 func (nobodyOpen) HasPassword(context.Context, string) (bool, error)             { return false, nil }
-func (nobodyOpen) HasFactor(context.Context, string) (bool, error)               { return false, nil }
-func (nobodyOpen) Forget(context.Context, string) error                          { return nil }
+
+func (nobodyOpen) HasFactor(context.Context, string) (bool, error) { return false, nil }
+func (nobodyOpen) Forget(context.Context, string) error            { return nil }
 
 // kept is an installation whose accounts were made by the commands.
 func kept(t *testing.T, in config.Inactive, names ...string) (*provision.Directory, store.Store) {
@@ -93,37 +94,52 @@ func TestCaretaker(t *testing.T) {
 	})
 }
 
-// The attack on all accounts at once: a machine that starts with its clock a
-// year ahead, until it has asked what time it is. And if the clock stays wrong,
-// not everybody goes.
+// What would end all accounts at once: a machine whose clock is a year ahead,
+// until it has asked what time it is, or for good.
 func TestCaretakerAndAWrongClock(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var names []string
-		for i := range 20 {
-			names = append(names, fmt.Sprint("ann", i))
-		}
-		d, st := kept(t, config.Inactive{DisableAfter: 48 * time.Hour}, names...)
-		ahead := 365 * 24 * time.Hour
-		d.Now = func() time.Time { return time.Now().Add(ahead) }
-		var log bytes.Buffer
-		c := &caretaker{rule: &provision.Inactivity{Directory: d, Sessions: nobodyOpen{}}, store: st, log: slog.New(slog.NewTextHandler(&log, nil))}
-		ctx, stop := context.WithCancel(t.Context())
-		ran := make(chan struct{})
-		go func() { defer close(ran); c.run(ctx) }()
-		time.Sleep(quietStart - time.Second)
-		if n := disabled(t, d); n > 0 || log.Len() > 0 {
-			t.Errorf("%d are disabled right after the start: %s", n, log.String())
-		}
-		time.Sleep(10 * time.Hour)
-		stop()
-		<-ran
-		if n := disabled(t, d); n > 0 {
-			t.Errorf("%d are disabled", n)
-		}
-		if !strings.Contains(log.String(), "20 of 20 accounts") || !strings.Contains(log.String(), "--force") || strings.Count(log.String(), "\n") > 11 {
-			t.Errorf("the log:\n%s", log.String())
-		}
-	})
+	tests := []struct {
+		name     string
+		accounts int
+		wrong    time.Duration // after the start
+		refusals bool
+	}{
+		{"right after the start", 2, quietStart - time.Second, false},
+		{"for good", 20, 100 * time.Hour, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var names []string
+				for i := range tt.accounts {
+					names = append(names, fmt.Sprint("ann", i))
+				}
+				d, st := kept(t, config.Inactive{DisableAfter: 48 * time.Hour}, names...)
+				start := time.Now()
+				d.Now = func() time.Time {
+					now := time.Now()
+					if now.Sub(start) < tt.wrong {
+						now = now.AddDate(1, 0, 0)
+					}
+					return now
+				}
+				var log bytes.Buffer
+				c := &caretaker{rule: &provision.Inactivity{Directory: d, Sessions: nobodyOpen{}}, store: st, log: slog.New(slog.NewTextHandler(&log, nil))}
+				ctx, stop := context.WithCancel(t.Context())
+				ran := make(chan struct{})
+				go func() { defer close(ran); c.run(ctx) }()
+				time.Sleep(10 * time.Hour)
+				stop()
+				<-ran
+				if n := disabled(t, d); n > 0 {
+					t.Errorf("%d are disabled", n)
+				}
+				told := strings.Contains(log.String(), "20 of 20 accounts") && strings.Contains(log.String(), "--force")
+				if told != tt.refusals || strings.Count(log.String(), "\n") > 11 {
+					t.Errorf("the log:\n%s", log.String())
+				}
+			})
+		})
+	}
 }
 
 // Without a rule there is nothing to run.

@@ -67,6 +67,16 @@ func TestParseUser(t *testing.T) {
 		{"attribute without value", []string{"set", "ada", "--attr", "k"}, `--attr "k" is not NAME=VALUE`},
 		{"attribute without name", []string{"add", "ada", "--attr", "=v"}, `--attr "=v" is not NAME=VALUE`},
 		{"set and unset", []string{"set", "ada", "--attr", "k=v", "--unset", "k"}, `--attr and --unset both name "k"`},
+		{"export", []string{"export", "ada"}, ""},
+		{"export of all", []string{"export", "--all"}, ""},
+		// Not "all": a script whose variable is empty must not tell everything.
+		{"export of nobody", []string{"export"}, "export needs the name of an account, or --all"},
+		{"export of an empty name", []string{"export", ""}, "export needs the name of an account, or --all"},
+		{"export of one and all", []string{"export", "ada", "--all"}, `export takes a name or --all, and not both: "ada"`},
+		{"inactive", []string{"inactive", "--dry-run", "--json"}, ""},
+		{"inactive with a name", []string{"inactive", "ada"}, `inactive takes no name, and "ada" is one`},
+		{"inactive, dry and forced", []string{"inactive", "--dry-run", "--force"}, "--dry-run changes nothing, so there is nothing to --force"},
+		{"force elsewhere", []string{"delete", "ada", "--force"}, "flag provided but not defined: -force"},
 		{"unlink from what", []string{"unlink", "ada"}, "unlink needs --connection"},
 		// A password in the arguments shows in the list of processes.
 		{"password as argument", []string{"add", "ada", "--password", "x"}, "flag provided but not defined: -password"},

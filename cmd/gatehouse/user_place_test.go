@@ -27,9 +27,11 @@ type place struct {
 
 const routesText = "routes: [{path: /, upstream: \"static:202\", access: authenticated}]\n"
 
-// places are the situations in which the commands must work alike.
-func places(t *testing.T) map[string]func(t *testing.T) *place {
+// places are the situations in which the commands must work alike. More is
+// what their configuration has beside the store.
+func places(t *testing.T, more ...string) map[string]func(t *testing.T) *place {
 	t.Helper()
+	writeConfig := func(t *testing.T, text string) string { return writeConfig(t, text+strings.Join(more, "")) }
 	return map[string]func(t *testing.T) *place{
 		"embedded, no server": func(t *testing.T) *place {
 			return &place{config: writeConfig(t, routesText)}

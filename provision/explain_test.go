@@ -118,7 +118,7 @@ func TestExplainSaysWhatASignInDoes(t *testing.T) {
 			e := h.explain(tt.id)
 			o, err := h.resolver.Resolve(t.Context(), tt.id)
 			if denied, ok := errors.AsType[*auth.Denied](err); ok {
-				if e.Denied == nil || e.Denied.Reason != denied.Reason || e.Why != denied.Detail || e.Person != nil || e.Verdict != "" {
+				if e.Denied == nil || e.Denied.Reason != denied.Reason || e.Why != denied.Detail || e.Person != nil || e.Verdict != "" || e.Denied.Decision != "" {
 					t.Errorf("explained as %+v, became %v", e, err)
 				}
 				return
@@ -149,8 +149,8 @@ func TestExplainSaysWhatASignInDoes(t *testing.T) {
 			if diff := cmp.Diff(became, after); diff != "" {
 				t.Errorf("the account (-became +explained):\n%s", diff)
 			}
-			if (e.Before == nil) != (o.Verdict == auth.Created) {
-				t.Errorf("verdict %s, before: %+v", o.Verdict, e.Before)
+			if created := o.Verdict == auth.Created; (e.Before == nil) != created || (e.After.ID == "") != created {
+				t.Errorf("verdict %s, before: %+v, id after: %q", o.Verdict, e.Before, e.After.ID)
 			}
 		})
 	}
@@ -311,7 +311,9 @@ func TestExplainErrors(t *testing.T) {
 // explain must not use it up, nor say it.
 func TestExplainIsNotLogged(t *testing.T) {
 	h := newHouse(t, nil)
-	h.explain(identity("acme", "alice", email("a@b.example", false)))
+	if _, err := h.resolver.Explain(t.Context(), identity("acme", "alice", email("a@b.example", false))); err != nil {
+		t.Fatal(err)
+	}
 	if h.resolver.connections["acme"].warned.Load() {
 		t.Error("the warning is used up")
 	}

@@ -104,6 +104,14 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+// A file that is too long is not read in part.
+func TestExplainSaysThatAFileIsTooLong(t *testing.T) {
+	_, _, stderr := runExplainOn(t, explainConfig, `{"sub": "17"}`+strings.Repeat(" ", maxClaims), "--connection", "acme")
+	if !strings.Contains(stderr, "more than 1048576 bytes") {
+		t.Errorf("%q", stderr)
+	}
+}
+
 func TestExplainForPrograms(t *testing.T) {
 	code, stdout, _ := runExplainOn(t, explainConfig, `{"sub": "17", "email": "ann@acme.example", "email_verified": true}`, "--connection", "acme", "--json")
 	var e explanation

@@ -4,8 +4,8 @@
 //
 // This package holds the command line and the wiring. Each command is a
 // function of its arguments and streams that returns an exit code: 0 ok, 1
-// refused or failed, 2 usage. app.go is the only place that knows every
-// package.
+// refused or failed, 2 usage, and 3 of explain. app.go is the only place that
+// knows every package.
 package main
 
 import (
@@ -25,7 +25,7 @@ usage: gatehouse COMMAND [flags]
   demo      everything embedded, to look at      [--listen 127.0.0.1:4180]
   check     find every problem of a config file  [--config F] [--strict] [--json]
   explain   what an answer of an identity provider would do
-                                                 --connection ID --claims F [--config F] [--json]
+                                                 --connection ID --claims F [--live] [--config F] [--json]
   user      add|list|show|history|set|export|disable|enable|delete|set-password|reset-mfa|unlink|inactive
   session   list|end
   doctor    find what is wrong in the store      [--repair] [--config F] [--json]

@@ -30,6 +30,13 @@
 //     cleared), and only then is the entry taken over and the policy asked
 //     again. So the lease decides how long to wait and nothing else: a sign-in
 //     that slept through its lease fails at its next write and starts anew.
+//   - Before a write that changes an account, its entry is written into the
+//     account's history. Each entry names the one before it, and the account
+//     names the last: one that cannot be reached from the account is of a
+//     change that was not made, and nobody is shown it. It stays until the
+//     account has gone on by another change, because its own may still come.
+//     The creation has no entry: it is told from the account and what came
+//     later, as far as the log reaches back.
 //
 // Reservations are taken in the order link, e-mail, username, account, so two
 // sign-ins never wait for each other in a circle.

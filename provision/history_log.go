@@ -156,8 +156,8 @@ func (b *booking) entry(ctx context.Context, from, to *Account) (e HistoryEntry,
 		who = *b.by
 	}
 	if b.spent {
-		// One step after another, each with an id of its own: the chain would
-		// be a ring.
+		// Each with an id of its own: once the account names one of them, the
+		// other would be taken for done.
 		b.decision, b.spent = newDecision(), false
 	}
 	why, _ := shorten(who.why)

@@ -109,6 +109,7 @@ func headline(e provision.HistoryEntry) string {
 		provision.EventFactorsReset:   "second factors reset",
 		provision.EventFactorEnrolled: "second factor enrolled",
 		provision.EventDeleting:       "deletion begun",
+		provision.EventHistoryLost:    "what happened before was lost, noted",
 	}[e.Event]
 	if did == "" {
 		did = e.Event

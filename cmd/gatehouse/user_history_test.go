@@ -45,6 +45,7 @@ func TestWriteHistory(t *testing.T) {
 		},
 		{Time: at.Add(2 * time.Hour), Event: provision.EventPasswordSet, Actor: provision.Actor{Kind: provision.ActorAdministrator, Name: "root"}},
 		{Decision: "d4", Time: at.Add(3 * time.Hour), Event: provision.EventDisabled, Why: "not seen for 90 days", Actor: provision.Actor{Kind: provision.ActorRule, Name: "inactive"}},
+		{Decision: "d6", Time: at.Add(4 * time.Hour), Event: provision.EventHistoryLost, Actor: provision.Actor{Kind: provision.ActorDoctor}},
 		{Decision: "d5", Time: at.Add(4 * time.Hour), Event: provision.EventChanged, Actor: provision.Actor{Kind: provision.ActorAdministrator}},
 	}}
 	want := `2026-03-01T09:00:00Z  created by connection acme  [d1]
@@ -60,6 +61,7 @@ Earlier entries were dropped; what the account was when it was made is not known
     (2 other changes that did not fit in)
 2026-03-01T11:00:00Z  password set by administrator root
 2026-03-01T12:00:00Z  disabled by rule inactive: not seen for 90 days  [d4]
+2026-03-01T13:00:00Z  what happened before was lost, noted by the doctor  [d6]
 2026-03-01T13:00:00Z  changed by an administrator  [d5]
 `
 	var got strings.Builder

@@ -67,7 +67,9 @@ type Records struct {
 	Read func(key string, value []byte) error
 	// PerAccount: the rest of the key is the id of an account.
 	PerAccount bool
-	Cure       string // what an administrator can do about one that cannot be read; ID stands for the account
+	// Trifling: one of an account that is gone tells nothing of anybody.
+	Trifling bool
+	Cure     string // what an administrator can do about one that cannot be read; ID stands for the account
 	// Removable tells whether a repair may remove one that cannot be read; nil:
 	// none.
 	Removable func(value []byte) bool

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"gatehouse/auth"
 	"gatehouse/internal/store/storetest"
@@ -78,4 +79,31 @@ func TestConfirmationsOfTwoAttemptsDiffer(t *testing.T) {
 		t.Errorf("the doctor finds %+v", f)
 	}
 	audit(t, h)
+}
+
+// The doctor once found last sign-ins of accounts that were gone: a sign-in
+// noted its time when the deletion had been there before.
+func TestSignInNotesNothingOfAnAccountThatIsGone(t *testing.T) {
+	h := newHouse(t, nil)
+	h.resolve(identity("acme", "alice"))
+	h.clock.add(48 * time.Hour)
+	deleted := false
+	_, r := h.replica(&storetest.Faulty{Store: h.store, Before: func(op, key string) error {
+		if op == "update" && strings.HasPrefix(key, signInPrefix) && !deleted {
+			deleted = true
+			if err := h.directory.Delete(t.Context(), "alice"); err != nil {
+				t.Error(err)
+			}
+		}
+		return nil
+	}})
+	if _, err := r.Resolve(t.Context(), identity("acme", "alice")); err != nil {
+		t.Fatal(err)
+	}
+	if !deleted {
+		t.Fatal("nothing was noted")
+	}
+	if f := h.examine(false).Findings; len(f) > 0 {
+		t.Errorf("the doctor finds %+v", f)
+	}
 }

@@ -337,7 +337,7 @@ func (x *examination) duplicate(ctx context.Context, key string, ids []string, b
 }
 
 // judgeOrphan judges a record that another one than this account's cannot be.
-func (x *examination) judgeOrphan(ctx context.Context, key, id string) (*verdict, error) {
+func (x *examination) judgeOrphan(ctx context.Context, key, id string, kind Records) (*verdict, error) {
 	value, err := x.find(ctx, key)
 	if value == nil || err != nil {
 		return nil, err
@@ -345,15 +345,14 @@ func (x *examination) judgeOrphan(ctx context.Context, key, id string) (*verdict
 	if account, err := x.find(ctx, accountKey(id)); account != nil || err != nil {
 		return nil, err
 	}
-	kind, _, _ := strings.Cut(key, ":")
 	return &verdict{
 		Finding: Finding{
 			Code: FindOrphan, Key: key, Account: id,
-			Detail: "a " + kind + " record of an account that does not exist (any more)",
-			Do:     "a repair removes it",
+			Detail: "a " + kind.Kind + " record of an account that does not exist (any more)",
+			Do:     "a repair removes it", Harmless: kind.Trifling,
 		},
 		evidence: string(value),
-		again:    func(ctx context.Context) (*verdict, error) { return x.judgeOrphan(ctx, key, id) },
+		again:    func(ctx context.Context) (*verdict, error) { return x.judgeOrphan(ctx, key, id, kind) },
 		cure:     x.removing(key, value),
 	}, nil
 }

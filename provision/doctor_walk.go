@@ -172,7 +172,7 @@ func (x *examination) walkMissing(ctx context.Context) error {
 // ownRecords are what this package keeps beside accounts and entries.
 func (x *examination) ownRecords() []Records {
 	return []Records{{
-		Kind: strings.TrimSuffix(signInPrefix, ":"), PerAccount: true,
+		Kind: strings.TrimSuffix(signInPrefix, ":"), PerAccount: true, Trifling: true,
 		Read: func(_ string, value []byte) error {
 			_, err := decodeSignIn(value)
 			return err
@@ -200,7 +200,7 @@ func (x *examination) walkOthers(ctx context.Context, kind Records) error {
 		if kind.PerAccount {
 			id := strings.TrimPrefix(key, prefix)
 			if _, ok := x.known[x.hash.of(accountPrefix, id)]; !ok {
-				v, err := x.judgeOrphan(ctx, key, id)
+				v, err := x.judgeOrphan(ctx, key, id, kind)
 				if v != nil || err != nil {
 					return x.note(ctx, v, err)
 				}

@@ -286,7 +286,7 @@ func TestOperationsOfASignIn(t *testing.T) {
 				"update email, update username, update link, update account, create signin",
 		},
 		{"again", identity("acme", "alice"), 0, "get link, get account, get signin"},
-		{"the day after", identity("acme", "alice"), 25 * time.Hour, "get link, get account, get signin, update signin"},
+		{"the day after", identity("acme", "alice"), 25 * time.Hour, "get link, get account, get signin, update signin, get account"},
 		{"changed", identity("acme", "alice", groups("x")), 0, "get link, get account, update history, update account, get signin"},
 		{
 			"through another connection", identity("partner", "alice", groups("x")), 0,

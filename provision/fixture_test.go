@@ -276,6 +276,7 @@ func dump(t testing.TB, st store.Store) map[string]string {
 // those accounts; what is being made or deleted is none.
 func audit(t testing.TB, h *house) []*Account {
 	t.Helper()
+	healthy(t, h)
 	records := dump(t, h.store)
 	var live []*Account
 	owners := map[string]string{}

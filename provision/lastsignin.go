@@ -57,7 +57,24 @@ func (d *Directory) noteSignIn(ctx context.Context, id string, fresh bool) error
 	if err != nil || now.Sub(last) < d.signInEvery() && !now.Before(last) {
 		return err
 	}
-	return d.Store.Update(ctx, key, func([]byte) ([]byte, time.Duration, error) { return value, 0, nil })
+	err = d.Store.Update(ctx, key, func([]byte) ([]byte, time.Duration, error) { return value, 0, nil })
+	if err != nil {
+		return err
+	}
+	return d.forgetUseOfGone(ctx, id)
+}
+
+// forgetUseOfGone takes back what was noted of an account whose deletion had
+// already removed that: nobody would ever remove it again.
+func (d *Directory) forgetUseOfGone(ctx context.Context, id string) error {
+	value, err := d.Store.Get(ctx, accountKey(id))
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	if !lost(value) {
+		return nil
+	}
+	return d.Store.Delete(ctx, signInPrefix+id)
 }
 
 // noteUse writes when the account was seen in an open session, at most once a
@@ -74,7 +91,7 @@ func (d *Directory) noteUse(ctx context.Context, id string, seen time.Time) erro
 	if err != nil {
 		return err
 	}
-	return d.Store.Update(ctx, signInPrefix+id, func(old []byte) ([]byte, time.Duration, error) {
+	err = d.Store.Update(ctx, signInPrefix+id, func(old []byte) ([]byte, time.Duration, error) {
 		var r signInRecord
 		if old != nil {
 			var err error
@@ -89,6 +106,10 @@ func (d *Directory) noteUse(ctx context.Context, id string, seen time.Time) erro
 		value, err := json.Marshal(r)
 		return value, 0, err
 	})
+	if err != nil {
+		return err
+	}
+	return d.forgetUseOfGone(ctx, id)
 }
 
 // lastSignIn is when the account last signed in, to a day; zero: never.

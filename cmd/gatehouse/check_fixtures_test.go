@@ -162,3 +162,21 @@ func TestFixturesAndTheRestOfTheFile(t *testing.T) {
 		t.Errorf("exit code %d\n%s", code, stdout)
 	}
 }
+
+// Where nobody can type a password it proves nothing.
+func TestFixtureOfAPasswordThatCannotBeTyped(t *testing.T) {
+	text := "local: {enabled: false}\n" + tested("    jit: {link_existing: confirm}\n", annComes+`        account: {username: ann, email: ann@acme.example, has_password: true}
+        expect: {verdict: denied, reason: link_unconfirmable}
+      - name: another way
+        claims: {sub: "1", email: ann@acme.example, email_verified: true}
+        account: {username: ann, email: ann@acme.example, has_password: true, linked: {other: "7"}}
+        expect: {verdict: confirm}
+`) + `  - id: other
+    issuer: https://id.other.example
+    client_id: gatehouse
+    client_secret: not shown
+`
+	if code, stdout, _ := checkFixtures(t, text); code != exitOK {
+		t.Errorf("exit code %d\n%s", code, stdout)
+	}
+}

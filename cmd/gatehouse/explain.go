@@ -215,6 +215,15 @@ func explainClaims(ctx context.Context, cfg *config.Config, conn *config.Connect
 	if p.Denied != nil {
 		return e, nil
 	}
+	if c := p.Confirmation; c != nil && !cfg.Local.Enabled {
+		// A password is of no use where nobody can type one.
+		if c.Password = false; len(c.Connections) == 0 {
+			e.Reason = auth.DeniedUnconfirmable
+			e.Why = fmt.Sprintf("account %s must be proved first, because %s, and every way of proving it is closed "+
+				"(local sign-in, or the connections through which it is linked)", c.Account, c.Why)
+			return e, nil
+		}
+	}
 	e.FactorOwed, err = signin.Owes(cfg.MFA.Enforce, conn.ID, auth.Outcome{Account: p.Person.Account})
 	if denied, ok := errors.AsType[*auth.Denied](err); ok {
 		e.Reason, e.Why = denied.Reason, denied.Detail

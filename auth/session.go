@@ -18,7 +18,8 @@ type Session struct {
 
 	// Identity is whole for a pass-through session. For an account's session
 	// it holds only how the person came in (connection, issuer, subject, amr,
-	// acr, auth_time): the rest is read from the account.
+	// acr, auth_time) and, in Attributes, what no account keeps: the rest is
+	// read from the account.
 	Identity Identity `json:"identity"`
 
 	IdPSession string    `json:"idp_session,omitempty"` // the sid claim (OpenID Connect Back-Channel Logout 1.0, section 2.1)

@@ -5,7 +5,8 @@
 //
 // A sign-in through a connection:
 //
-//	admit ---- trust_email, email_domains, require, groups_allowed: *auth.Denied
+//	admit ---- trust_email, email_domains, require: *auth.Denied; then
+//	  |        group_mapping, groups_allowed and what is protected
 //	  |  \---- JIT off: passes through; the store is neither read nor written
 //	look ----- link, then e-mail: accounts that this identity could be
 //	decide --- the ladder, a pure function: update, link, create or *auth.Denied

@@ -19,7 +19,8 @@
 //
 // Where claims come from: the ID token, and for claims that the mapping or
 // the connection's requirements name and the ID token lacks, the userinfo
-// endpoint. The ID token wins. The e-mail address and email_verified always
+// endpoint. The ID token wins claim by claim; of a list of paths the first that
+// either has counts. The e-mail address and email_verified always
 // come from one document, because one document's "verified" says nothing
 // about another's address (userinfo.go).
 //

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -288,6 +289,33 @@ func TestQuarantineOutlivesAReservation(t *testing.T) {
 				t.Fatalf("died at %v: she is %+v", m.ops, v)
 			}
 			audit(t, h)
+		}
+	}
+}
+
+// Who takes one name over from somebody that died on the way gives the other
+// names of theirs to nobody.
+func TestQuarantineOutlivesATakeover(t *testing.T) {
+	for step, done := 1, false; !done; step++ {
+		h, _ := buried(t)
+		m := &mortal{left: step, after: true}
+		_, r := h.replica(m.store(h.store))
+		_, err := r.Resolve(t.Context(), identity("acme", "alice"))
+		if done = m.left > 0; done {
+			break
+		}
+		if err == nil {
+			t.Fatalf("died at %v, and said nothing", m.ops)
+		}
+		h.clock.add(lease + time.Millisecond)
+		if _, err := h.directory.Add(t.Context(), New{Username: "alice"}); err != nil && !isRefused(err) {
+			t.Fatal(err)
+		}
+		if slices.ContainsFunc(audit(t, h), func(a *Account) bool { return len(a.Links) > 0 }) {
+			continue // her last write was made
+		}
+		if got := h.refused(identity("acme", "eve", email("alice@people.example", true))); got != auth.DeniedQuarantine {
+			t.Fatalf("died at %v: refused as %q", m.ops, got)
 		}
 	}
 }

@@ -1,7 +1,8 @@
 // Package provision decides which account an identity is. It owns accounts,
 // the indexes that lead to them, and the rules by which an identity creates,
 // updates or is linked to one. Resolver is the door for sign-ins and requests,
-// Directory the one for administrators.
+// Directory the one for administrators; Inactivity ends the accounts that
+// nobody uses.
 //
 // A sign-in through a connection:
 //
@@ -38,6 +39,10 @@
 //     account has gone on by another change, because its own may still come.
 //     The creation has no entry: it is told from the account and what came
 //     later, as far as the log reaches back.
+//   - Under a quarantine the entries of a deleted account's e-mail and username
+//     stay as tombstones. They lead to nobody, name the links of those who may
+//     have the names again, and bar everybody else until they expire. An entry
+//     that is made on one keeps it until an account bears the name.
 //
 // Reservations are taken in the order link, e-mail, username, account, so two
 // sign-ins never wait for each other in a circle.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"gatehouse/auth"
 	"gatehouse/internal/store"
 	"gatehouse/internal/store/memory"
+	"gatehouse/internal/store/storetest"
 )
 
 // doctorSpeed is how fast time goes where doctors really wait: a machine that
@@ -324,5 +326,154 @@ func TestDoctorWaitsForWhoIsAtWork(t *testing.T) {
 		if before[key] != value && !strings.HasPrefix(key, "history:") {
 			t.Errorf("%s was written: %s", key, value)
 		}
+	}
+}
+
+// Whoever dies on the way to a name in quarantine leaves it there, and so does
+// who clears up behind them: else anybody could have the name.
+func TestDoctorLeavesQuarantines(t *testing.T) {
+	w := newTown(t, nil)
+	key := w.directory.names().email("gone@people.example").key
+	for name, until := range map[string]time.Time{"reserved": w.clock.Now().Add(-time.Hour), "confirmed": {}} {
+		t.Run(name, func(t *testing.T) {
+			grave := &tomb{Until: w.clock.Now().Add(time.Hour), Links: []string{}}
+			w.put(key, entry{Account: newID(), Owner: "OWNER", Until: until, Tomb: grave}.encode())
+			if h := w.examine(true); h.Repaired != 1 {
+				t.Errorf("%+v", h.Findings)
+			}
+			e, err := decodeEntry([]byte(dump(t, w.store)[key]))
+			if err != nil || !e.isTombstone() || !e.Tomb.holds(w.clock.Now()) {
+				t.Errorf("what is left is %+v, %v", e, err)
+			}
+		})
+	}
+}
+
+// What changes under the doctor's eyes is somebody's work, however odd it looks
+// each time.
+func TestDoctorSeesWork(t *testing.T) {
+	w := newTown(t, nil)
+	n := w.directory.names().email("new@people.example")
+	reserve := func(owner string) { w.put(n.key, w.entry(newID(), owner, w.clock.Now().Add(-time.Hour))) }
+	reserve("FIRST")
+	d, how := w.doctor(w.store)
+	how.Repair = true
+	wait := how.Pause
+	how.Pause = func(ctx context.Context, long time.Duration) error {
+		reserve("SECOND")
+		return wait(ctx, long)
+	}
+	h, err := d.Examine(t.Context(), how)
+	if err != nil || len(h.Findings) > 0 {
+		t.Errorf("%+v, %v", h.Findings, err)
+	}
+	if !strings.Contains(dump(t, w.store)[n.key], "SECOND") {
+		t.Error("the doctor took away what somebody has just reserved")
+	}
+}
+
+// Between the judgement and the repair somebody may still be faster: only the
+// very bytes that were judged are touched.
+func TestDoctorIsOvertaken(t *testing.T) {
+	for _, tt := range damages() {
+		if tt.stays {
+			continue
+		}
+		t.Run(tt.name, func(t *testing.T) {
+			w := newTown(t, nil)
+			tt.do(w)
+			overtaken := map[string]string{}
+			d, how := w.doctor(&storetest.Faulty{Store: w.store, Before: func(op, key string) error {
+				kind, _, _ := strings.Cut(key, ":")
+				kinds := append([]string{"signin", "password"}, entryKinds[:]...)
+				if op == "update" && slices.Contains(kinds, kind) && overtaken[key] == "" {
+					value := w.entry(w.carol.ID, "FASTER", w.clock.Now().Add(time.Hour))
+					overtaken[key] = string(value)
+					w.put(key, value)
+				}
+				return nil
+			}})
+			how.Repair = true
+			if _, err := d.Examine(t.Context(), how); err != nil {
+				t.Fatal(err)
+			}
+			for key, value := range overtaken {
+				if now := dump(t, w.store)[key]; now != value {
+					t.Errorf("%s is %s, somebody wrote %s", key, now, value)
+				}
+			}
+		})
+	}
+}
+
+// Whoever was about to get a name whose entry had been lost must not get it any
+// more once the entry is back.
+func TestDoctorDisarms(t *testing.T) {
+	w := newTown(t, nil)
+	n := w.email(w.bob)
+	w.edited(w.carol.ID, func(a *Account) {
+		a.Change = &Change{Owner: "OWNER", Until: w.clock.Now().Add(time.Second), Email: n.value}
+	})
+	w.put(n.key, w.entry(w.carol.ID, "OWNER", time.Time{}))
+	if h := w.examine(true); short(h.Findings)[0] != "entry-missing repaired" {
+		t.Errorf("%+v", h.Findings)
+	}
+	if a, err := w.directory.read(t.Context(), w.carol.ID); err != nil || a.Change != nil {
+		t.Errorf("carol can still finish: %+v, %v", a.Change, err)
+	}
+	w.everybody(t)
+}
+
+// An account gives a name up in the moment in which its lost entry is put back.
+func TestDoctorComesTooLate(t *testing.T) {
+	w := newTown(t, nil)
+	n := w.email(w.bob)
+	w.drop(n.key)
+	gone := false
+	d, how := w.doctor(&storetest.Faulty{Store: w.store, Before: func(op, key string) error {
+		if op == "update" && key == n.key && !gone {
+			gone = true
+			none := ""
+			if _, err := w.directory.Set(t.Context(), "bob", Edit{Email: &none}); err != nil {
+				t.Error(err)
+			}
+		}
+		return nil
+	}})
+	how.Repair = true
+	if _, err := d.Examine(t.Context(), how); err != nil || !gone {
+		t.Fatal(err, gone)
+	}
+	if value, left := dump(t, w.store)[n.key]; left {
+		t.Errorf("an entry of nobody is left: %s", value)
+	}
+}
+
+// While the doctor reads an entry its account gives the name up, and takes
+// another one: nothing is missing.
+func TestDoctorReadsTwice(t *testing.T) {
+	w := newTown(t, nil)
+	n := w.email(w.bob)
+	walks := 0
+	d, how := w.doctor(&storetest.Faulty{Store: w.store, Before: func(op, key string) error {
+		if op == "scan" && key == "email:" {
+			// Seen with the accounts, gone when the entries are looked at.
+			w.drop(n.key)
+		}
+		if op == "get" && key == n.key {
+			if walks++; walks%2 == 0 {
+				none, again := "", "bob@people.example"
+				for _, e := range []*string{&none, &again} {
+					if _, err := w.directory.Set(t.Context(), "bob", Edit{Email: e}); err != nil {
+						t.Error(err)
+					}
+				}
+				w.drop(n.key)
+			}
+		}
+		return nil
+	}})
+	if h, err := d.Examine(t.Context(), how); err != nil || h.Counts[FindMissing] != 0 {
+		t.Errorf("%+v, %v", h.Findings, err)
 	}
 }

@@ -109,8 +109,11 @@ func (x *examination) leading(n name, account string, judged []byte) func(contex
 // while somebody is at work on it.
 func (x *examination) disarm(ctx context.Context, n name, judged []byte) (free bool, err error) {
 	e, err := decodeEntry(judged)
-	if judged == nil || err != nil {
+	switch {
+	case judged == nil || err != nil:
 		return true, nil
+	case !e.Until.IsZero() && x.now().Before(e.Until):
+		return false, nil
 	}
 	a, _, err := x.bearer(ctx, e.Account)
 	if err != nil || a == nil || !a.announces(n) {

@@ -269,6 +269,14 @@ func damages() []damage {
 			w.drop(w.email(v).key)
 			w.drop(w.username(v).key)
 		}, "deletion-unfinished"),
+		one("an entry that leads to who is being deleted", func(w *town) {
+			v := w.add(New{Username: "dora"})
+			w.edited(v.ID, func(a *Account) {
+				a.Status, a.Deleted = Deleting, w.clock.Now()
+				a.Email = Email{Address: "bob@people.example", Verified: true}
+			})
+			w.put(w.email(w.bob).key, w.entry(v.ID, "OWNER", time.Time{}))
+		}, "deletion-unfinished", "entry-missing"),
 		one("records of an account that is gone", func(w *town) {
 			id := newID()
 			w.put("password:"+id, []byte("hash"))

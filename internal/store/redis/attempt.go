@@ -52,6 +52,9 @@ func (s *Store) attempt(ctx context.Context, op string, mayRepeat func(error) bo
 		if err == nil || errors.Is(err, redis.Nil) {
 			return cmd.Val(), nil
 		}
+		if transient(err) {
+			s.lookAround(ctx)
+		}
 		if n == attempts || !transient(err) || !mayRepeat(err) {
 			return nil, store.Down(op, explained(err))
 		}
@@ -62,6 +65,15 @@ func (s *Store) attempt(ctx context.Context, op string, mayRepeat func(error) bo
 			timer.Stop()
 			return nil, store.Down(op, err)
 		}
+	}
+}
+
+// lookAround finds out, in the background, who the masters of a Cluster are now.
+// The library does so by itself after a redirection; when a master has died and
+// nobody is there to redirect, it would go on asking the dead for a minute.
+func (s *Store) lookAround(ctx context.Context) {
+	if cluster, ok := s.client.(*redis.ClusterClient); ok {
+		cluster.ReloadState(ctx) // one at a time, however many ask for it
 	}
 }
 

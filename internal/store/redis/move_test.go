@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -180,6 +181,41 @@ func TestClusterUser(t *testing.T) {
 	}
 	if policy, err := s.EvictionPolicy(ctx); err != nil || policy != "noeviction" {
 		t.Errorf("eviction policy %q, %v", policy, err)
+	}
+}
+
+// When a replica has taken a dead master's place, it is found at once.
+func TestClusterFailover(t *testing.T) {
+	t.Parallel()
+	c := servers.StartCluster(t, true)
+	s := newStore(t, redis.Options{Mode: redis.Cluster, Addresses: c.Addrs, Timeout: time.Second})
+	all := func() error {
+		for i := range 30 {
+			if err := s.Update(t.Context(), fmt.Sprint("key", i), func([]byte) ([]byte, time.Duration, error) {
+				return []byte("value"), 0, nil
+			}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err := all(); err != nil {
+		t.Fatal(err)
+	}
+	c.Masters[0].Kill()
+	if err := all(); !errors.Is(err, store.ErrDown) {
+		t.Errorf("with a dead master: %v, want ErrDown", err)
+	}
+	replica := c.Replicas[0].Client(t)
+	servers.WaitFor(t, "the cluster to have its slots again", func(ctx context.Context) bool {
+		_ = all() // somebody always asks
+		return strings.Contains(replica.Info(ctx, "replication").Val(), "role:master") &&
+			strings.Contains(replica.ClusterInfo(ctx).Val(), "cluster_state:ok")
+	})
+	began := time.Now()
+	servers.WaitFor(t, "the new master to be found", func(context.Context) bool { return all() == nil })
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("the new master was found after %v", took)
 	}
 }
 

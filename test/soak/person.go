@@ -36,13 +36,21 @@ func NewPerson(name string) (*Person, error) {
 func (p *Person) SignIn(ctx context.Context, gateway, connection string) error {
 	status, text, err := p.get(ctx, gateway+"/oauth2/start?connection="+connection+"&rd=/", "text/html")
 	if err == nil && status != http.StatusOK {
-		err = fmt.Errorf("it ends with %d:\n%s", status, text)
+		err = &StatusError{status, text}
 	}
 	if err != nil {
 		return fmt.Errorf("%s signs in through %s: %w", p.Name, connection, err)
 	}
 	return nil
 }
+
+// StatusError is an answer that is not the application's.
+type StatusError struct {
+	Status int
+	Text   string
+}
+
+func (e *StatusError) Error() string { return fmt.Sprintf("it ends with %d:\n%s", e.Status, e.Text) }
 
 // User returns as whom the person is signed in, "" for nobody.
 func (p *Person) User(ctx context.Context, gateway string) (string, error) {

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"gatehouse/test/badidp"
 	"gatehouse/test/servers"
 )
@@ -98,18 +100,23 @@ func (f *field) newcomers(t testing.TB, round, n int) []*Person {
 	people := make([]*Person, n)
 	for i := range people {
 		name := fmt.Sprintf("person-%d-%d", round, i)
-		for at, idp := range f.idps {
-			idp.SetPersona(name, map[string]any{
-				"sub": fmt.Sprintf("%s-at-%s", name, connections[at]), "preferred_username": name,
-				"email": name + "@corp.example", "email_verified": true, "groups": []any{"staff"},
-			}, nil)
-		}
+		f.enrol(name)
 		var err error
 		if people[i], err = NewPerson(name); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return people
+}
+
+// enrol makes a person known to the providers.
+func (f *field) enrol(name string) {
+	for at, idp := range f.idps {
+		idp.SetPersona(name, map[string]any{
+			"sub": fmt.Sprintf("%s-at-%s", name, connections[at]), "preferred_username": name,
+			"email": name + "@corp.example", "email_verified": true, "groups": []any{"staff"},
+		}, nil)
+	}
 }
 
 // storm kills processes at random moments while people sign in, and starts
@@ -141,17 +148,19 @@ func (f *field) storm(t testing.TB, people []*Person, random *rand.Rand, kills i
 // sign in through each connection, is the same user, and is so at every replica.
 func (f *field) everybodyReturns(t testing.TB, people []*Person) {
 	t.Helper()
-	var wg sync.WaitGroup
+	var group errgroup.Group
+	group.SetLimit(12)
 	for _, p := range people {
-		wg.Go(func() {
+		group.Go(func() error {
 			for _, connection := range connections {
 				if err := f.returns(p.Name, connection); err != nil {
 					t.Error(err)
 				}
 			}
+			return nil
 		})
 	}
-	wg.Wait()
+	_ = group.Wait() // each has told its error
 }
 
 func (f *field) returns(name, connection string) error {

@@ -47,6 +47,9 @@
 // Reservations are taken in the order link, e-mail, username, account, so two
 // sign-ins never wait for each other in a circle.
 //
+// What processes that died have left behind, and what else is not as this would
+// leave it, Examine finds and repairs.
+//
 // The package knows no passwords, factors, cookies or pages. It asks about the
 // first two through Credentials.
 package provision

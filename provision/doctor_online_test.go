@@ -152,7 +152,7 @@ func TestDoctorsAtOnce(t *testing.T) {
 // A doctor dies before or after each of its operations. Another one finishes.
 func TestDoctorDies(t *testing.T) {
 	for _, tt := range damages() {
-		if tt.stays {
+		if tt.stays || tt.name == "every entry is lost" { // which is one lost entry many times, and slow
 			continue
 		}
 		t.Run(tt.name, func(t *testing.T) {

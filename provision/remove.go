@@ -117,6 +117,9 @@ func (d *Directory) Unlink(ctx context.Context, who, connection string, subject 
 			if err != nil && !errors.Is(err, store.ErrNotFound) {
 				return err
 			}
+			if e, err := decodeEntry(value); err != nil || e.Account != a.ID {
+				value = nil // it is another account's, which bears the link as well
+			}
 			entries[key] = value
 		}
 		if len(entries) == 0 {

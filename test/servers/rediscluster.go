@@ -38,7 +38,7 @@ func StartCluster(t testing.TB, replicas bool) *Cluster {
 		buses = append(buses, port(FreeAddr(t))) // the default, port + 10000, may not exist
 		return Redis(t, RedisOptions{Args: []string{
 			"--cluster-enabled", "yes", "--cluster-port", buses[len(buses)-1], "--cluster-node-timeout", "2000",
-			"--repl-diskless-sync-delay", "0",
+			"--repl-diskless-sync-delay", "0", "--cluster-allow-replica-migration", "no", // an emptied master stays one
 		}})
 	}
 	for range 3 {

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,8 +28,8 @@ func build(t *testing.T) string {
 	return bin
 }
 
-func clusterStore(c *servers.Cluster) string {
-	return fmt.Sprintf("store: {redis: {mode: cluster, addresses: [%q, %q, %q]}}", c.Addrs[0], c.Addrs[1], c.Addrs[2])
+func clusterStore(c *servers.Cluster, more ...string) string {
+	return fmt.Sprintf("store: {redis: {mode: cluster, addresses: [%q, %q, %q], %s}}", c.Addrs[0], c.Addrs[1], c.Addrs[2], strings.Join(more, ", "))
 }
 
 // TestSoak kills gateways.
@@ -41,12 +42,12 @@ func TestSoak(t *testing.T) {
 	})
 	t.Run("redis", func(t *testing.T) {
 		storm := storm
-		storm.Store = fmt.Sprintf("store: {redis: {addresses: [%q]}}", servers.Redis(t, servers.RedisOptions{}).Addr)
+		storm.Store = fmt.Sprintf("store: {redis: {addresses: [%q], timeout: 5s}}", servers.Redis(t, servers.RedisOptions{}).Addr)
 		storm.Run(t)
 	})
 	t.Run("cluster", func(t *testing.T) {
 		storm := storm
-		storm.Store = clusterStore(servers.StartCluster(t, false))
+		storm.Store = clusterStore(servers.StartCluster(t, false), "timeout: 5s")
 		storm.Run(t)
 	})
 }

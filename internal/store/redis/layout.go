@@ -7,8 +7,6 @@ import (
 	"strings"
 
 	"github.com/redis/go-redis/v9"
-
-	"gatehouse/internal/store"
 )
 
 const (
@@ -36,11 +34,13 @@ func (m slotMarks) owned() bool { return strings.Count(m.owners, " ") == 1 }
 func (s *Store) layoutOf(ctx context.Context, masters []redis.Cmdable) (*layout, error) {
 	l := &layout{}
 	for _, master := range masters {
-		ctx, cancel := context.WithTimeout(ctx, s.timeout)
-		nodes, err := master.ClusterNodes(ctx).Result()
-		cancel()
+		var nodes string
+		err := s.trip(ctx, func(ctx context.Context) (err error) {
+			nodes, err = master.ClusterNodes(ctx).Result()
+			return err
+		})
 		if err != nil {
-			return nil, store.Down("scan", err)
+			return nil, err
 		}
 		for line := range strings.Lines(nodes) {
 			fields := strings.Fields(line)

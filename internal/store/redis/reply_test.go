@@ -3,6 +3,7 @@ package redis_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -131,4 +132,35 @@ func TestForgottenScriptIsSentAgain(t *testing.T) {
 
 func replace(value string) func([]byte) ([]byte, time.Duration, error) {
 	return func([]byte) ([]byte, time.Duration, error) { return []byte(value), 0, nil }
+}
+
+// A Scan goes on where a reply was lost: it may have a million records behind it.
+func TestScanWithLostReplies(t *testing.T) {
+	t.Parallel()
+	server := servers.Redis(t, servers.RedisOptions{})
+	var sent, lost atomic.Int64
+	p := newProxy(t, func(chunk []byte) bool {
+		if !bytes.Contains(chunk, []byte("\r\nscan\r\n")) && !bytes.Contains(chunk, []byte("\r\nget\r\n")) {
+			return false
+		}
+		if sent.Add(1)%2 == 0 {
+			lost.Add(1)
+			return true
+		}
+		return false
+	})
+	p.target.Store(&server.Addr)
+	o := standalone(t, server)
+	o.Addresses = []string{p.addr}
+	s := newStore(t, o)
+	const n = 2000
+	for i := range n {
+		if err := s.Create(t.Context(), fmt.Sprint("key", i), []byte("value"), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := 0
+	if err := s.Scan(t.Context(), "key", func(string, []byte) error { seen++; return nil }); err != nil || seen != n || lost.Load() == 0 {
+		t.Errorf("%d of %d records, %d replies lost: %v", seen, n, lost.Load(), err)
+	}
 }

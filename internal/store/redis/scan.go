@@ -19,8 +19,8 @@ const scanBatch = 512
 // globs are the characters that mean something in a pattern of Redis.
 var globs = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`)
 
-// Scan implements store.Store. Each round trip has the timeout of an
-// operation; the whole has only ctx.
+// Scan implements store.Store. Each round trip has the timeout of an operation
+// and is made up to three times; the whole has only ctx.
 //
 // On a cluster it goes over all masters, and over them again where slots have
 // moved meanwhile: a record that was there all the time is seen, unless its slot
@@ -80,14 +80,29 @@ func (s *Store) pass(ctx context.Context, masters []redis.Cmdable, seen *seen, p
 	return nil
 }
 
-func (s *Store) page(ctx context.Context, master redis.Cmdable, cursor uint64, pattern string) ([]string, uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	keys, next, err := master.Scan(ctx, cursor, pattern, scanBatch).Result()
-	if err != nil {
-		return nil, 0, store.Down("scan", err)
+func (s *Store) page(ctx context.Context, master redis.Cmdable, cursor uint64, pattern string) (keys []string, next uint64, err error) {
+	err = s.trip(ctx, func(ctx context.Context) (err error) {
+		keys, next, err = master.Scan(ctx, cursor, pattern, scanBatch).Result()
+		return err
+	})
+	return keys, next, err
+}
+
+// trip makes a round trip of a Scan, again where it may help: a walk over a
+// million records must not be for nothing because the server hung once.
+func (s *Store) trip(ctx context.Context, f func(context.Context) error) error {
+	for n := 1; ; n++ {
+		once, cancel := context.WithTimeout(ctx, s.timeout)
+		err := f(once)
+		cancel()
+		if err == nil || errors.Is(err, redis.Nil) {
+			return nil
+		}
+		if n == attempts || !transient(err) || ctx.Err() != nil {
+			return store.Down("scan", explained(err))
+		}
+		s.lookAround(ctx)
 	}
-	return keys, next, nil
 }
 
 // each reads the values in one round trip and calls f for those that exist.
@@ -116,19 +131,17 @@ func (s *Store) each(ctx context.Context, keys []string, prefix string, f func(s
 }
 
 func (s *Store) values(ctx context.Context, keys []string) ([]*redis.StringCmd, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
 	values := make([]*redis.StringCmd, len(keys))
-	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for i, key := range keys {
-			values[i] = p.Get(ctx, key)
-		}
-		return nil
+	err := s.trip(ctx, func(ctx context.Context) error {
+		_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for i, key := range keys {
+				values[i] = p.Get(ctx, key)
+			}
+			return nil
+		})
+		return err
 	})
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return nil, store.Down("scan", err)
-	}
-	return values, nil
+	return values, err
 }
 
 // masters returns the servers that hold the keys, always in the same order.

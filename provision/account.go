@@ -17,7 +17,7 @@ type Status string
 const (
 	Pending  Status = "pending"  // being made: nobody, and gone after a day
 	Active   Status = "active"   //
-	Disabled Status = "disabled" // by an administrator; no sign-in changes that
+	Disabled Status = "disabled" // by an administrator or a rule; no sign-in changes that
 	Deleting Status = "deleting" // refused for ever; what is left is being removed
 )
 
@@ -35,6 +35,7 @@ type Account struct {
 	Links      []Link               `json:"links,omitempty"`
 	Created    time.Time            `json:"created"`
 	Enabled    time.Time            `json:"enabled,omitzero"`   // by an administrator, after it was disabled
+	Unused     bool                 `json:"unused,omitempty"`   // the rule for inactive accounts has disabled it
 	Deleted    time.Time            `json:"deleted,omitzero"`   // when that began
 	Source     string               `json:"source"`             // who made it
 	Origin     string               `json:"origin,omitempty"`   // decision by which it was made

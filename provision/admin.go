@@ -217,7 +217,7 @@ func (d *Directory) Enable(ctx context.Context, who string) (View, error) {
 
 func (d *Directory) setStatus(ctx context.Context, who string, status Status) (View, error) {
 	return d.alter(ctx, who, func(ctx context.Context, b *booking, a, next *Account) error {
-		next.Status = status
+		next.Status, next.Unused = status, false
 		if status == Active && a.Status == Disabled {
 			next.Enabled = d.now()
 		}

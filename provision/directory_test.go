@@ -445,6 +445,14 @@ func TestUsernames(t *testing.T) {
 	if o := h.resolve(next); h.show(o.Account).Username != fallbackUsernames(next)[1] {
 		t.Errorf("%+v", h.show(o.Account))
 	}
+	// Somebody who knows the subject sits on all of them: that locks nobody out.
+	locked := identity("acme", "7", username(""))
+	for _, name := range fallbackUsernames(locked) {
+		h.add(New{Username: name})
+	}
+	if o := h.resolve(locked); !strings.HasPrefix(h.show(o.Account).Username, "acme-") {
+		t.Errorf("%+v", h.show(o.Account))
+	}
 	// Fixed at creation.
 	o := h.resolve(identity("acme", "6", username("first")))
 	h.resolve(identity("acme", "6", username("second")))

@@ -177,6 +177,11 @@ func (r *Inactivity) look(ctx context.Context, now time.Time, f func(Idle) error
 // nothing.
 func (r *Inactivity) judge(ctx context.Context, a *Account, now time.Time) (*Idle, error) {
 	rule := r.Directory.Inactive
+	if a.Status == Disabled && !a.Unused {
+		// To delete whom an administrator has shut out would let them in again:
+		// their next sign-in would make a new account.
+		return nil, nil
+	}
 	act := func(since time.Time) Act {
 		idle := now.Sub(since)
 		switch {
@@ -263,7 +268,7 @@ func (r *Inactivity) end(ctx context.Context, id string, now time.Time) (ended *
 			gone, err = b.doom(ctx, a)
 		} else {
 			next := a.clone()
-			next.Status = Disabled
+			next.Status, next.Unused = Disabled, true
 			err = b.replace(ctx, a, next)
 		}
 		ended = due

@@ -123,7 +123,17 @@ func TestInactive(t *testing.T) {
 			if _, err := h.directory.Disable(t.Context(), "alice"); err != nil {
 				t.Fatal(err)
 			}
-		}, map[int]Act{180: ActDelete}},
+		}, nil}, // deleted, they would come back as somebody new
+		{"disabled by the rule", func(t *testing.T, h *house, _ *openings) {
+			h.add(New{Username: "alice"})
+			h.clock.add(90 * aDay)
+			if _, err := h.directory.alter(t.Context(), "alice", func(ctx context.Context, b *booking, a, next *Account) error {
+				next.Status, next.Unused = Disabled, true
+				return b.replace(ctx, a, next)
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}, map[int]Act{90: ActDelete}},
 		{"disabled, and enabled after a year", func(t *testing.T, h *house, _ *openings) {
 			h.add(New{Username: "alice"})
 			if _, err := h.directory.Disable(t.Context(), "alice"); err != nil {

@@ -271,6 +271,9 @@ func (s *signIn) username(ctx context.Context, a *Account, link name) (name, err
 	if a.Username != "" {
 		candidates = slices.Insert(candidates, 0, a.Username)
 	}
+	// Who knows a person's subject can work out the names before and sit on all
+	// of them; nobody can sit on a random one, so nobody is locked out.
+	candidates = append(candidates, s.id.Connection+"-"+newID())
 	for _, candidate := range candidates {
 		n := s.names().username(candidate)
 		err := s.reserve(ctx, n, a.ID, found{})

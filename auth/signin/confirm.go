@@ -75,11 +75,11 @@ func (f *Flow) unproved(r *http.Request) (auth.Pending, string, error) {
 
 // showConfirm is GET confirm.
 func (f *Flow) showConfirm(w http.ResponseWriter, r *http.Request) (reached, error) {
-	p, _, err := f.unproved(r)
+	p, handle, err := f.unproved(r)
 	if err != nil {
 		return reached{}, f.nothingToProve(w, r, err)
 	}
-	f.confirmPage(w, r, http.StatusOK, p, web.Confirm{})
+	f.confirmPage(w, r, http.StatusOK, p, handle, web.Confirm{})
 	return reached{}, nil
 }
 
@@ -88,13 +88,19 @@ func (f *Flow) showConfirm(w http.ResponseWriter, r *http.Request) (reached, err
 // page could otherwise send a browser there that is signed in at it, and have
 // an account proved without its owner.
 func (f *Flow) proveAccount(w http.ResponseWriter, r *http.Request) (reached, error) {
-	form, err := postForm(r, "password", "connection", "give_up")
+	form, err := postForm(r, "confirms", "password", "connection", "give_up")
 	if err != nil {
 		return reached{}, err
 	}
 	p, handle, err := f.unproved(r)
 	if err != nil {
 		return reached{}, f.nothingToProve(w, r, err)
+	}
+	if of := form.Get("confirms"); of != "" && subtle.ConstantTimeCompare([]byte(of), []byte(f.confirmHash(handle))) != 1 {
+		// The page of another tab, about another account: what the person read
+		// there must not be done to this one.
+		redirect(w, r, f.Prefix+"/confirm")
+		return reached{}, nil
 	}
 	ways := slices.DeleteFunc([]string{"password", "connection", "give_up"}, func(field string) bool { return !form.Has(field) })
 	if len(ways) != 1 {
@@ -131,11 +137,11 @@ func (f *Flow) proveByPassword(w http.ResponseWriter, r *http.Request, p auth.Pe
 	switch {
 	case throttled:
 		f.notTheirs(r, p, err)
-		f.confirmPage(w, r, http.StatusTooManyRequests, p, web.Confirm{Problem: problemThrottled, RetryAfter: slow.RetryAfter})
+		f.confirmPage(w, r, http.StatusTooManyRequests, p, handle, web.Confirm{Problem: problemThrottled, RetryAfter: slow.RetryAfter})
 		return reached{}, nil
 	case errors.Is(err, auth.ErrWrongPassword):
 		f.notTheirs(r, p, err)
-		f.confirmPage(w, r, http.StatusUnauthorized, p, web.Confirm{Problem: problemNotTheirs})
+		f.confirmPage(w, r, http.StatusUnauthorized, p, handle, web.Confirm{Problem: problemNotTheirs})
 		return reached{}, nil
 	case err != nil:
 		return reached{}, err
@@ -206,7 +212,8 @@ func (f *Flow) nothingToProve(w http.ResponseWriter, r *http.Request, err error)
 	return err
 }
 
-func (f *Flow) confirmPage(w http.ResponseWriter, r *http.Request, status int, p auth.Pending, d web.Confirm) {
+func (f *Flow) confirmPage(w http.ResponseWriter, r *http.Request, status int, p auth.Pending, handle string, d web.Confirm) {
+	d.Confirms = f.confirmHash(handle)
 	d.Email = p.Outcome.Confirmation.Email
 	d.Password = f.provesByPassword(p)
 	d.Connections = f.proofs(p)

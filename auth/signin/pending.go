@@ -96,6 +96,11 @@ type kept struct {
 	Withheld bool           `json:"withheld,omitempty"`
 }
 
+// maxRecord bounds a record, in bytes: whoever may sign in at a provider could
+// otherwise fill the store with answers of a megabyte each that are never
+// finished.
+const maxRecord = 128 << 10
+
 func (f *Flow) seal(key string, p auth.Pending) ([]byte, error) {
 	p.State = "" // who reads the record cannot use it
 	rec := kept{Pending: p}
@@ -105,6 +110,12 @@ func (f *Flow) seal(key string, p auth.Pending) ([]byte, error) {
 	plain, err := json.Marshal(rec)
 	if err != nil {
 		return nil, fmt.Errorf("encode sign-in: %w", err)
+	}
+	if len(plain) > maxRecord {
+		return nil, &auth.Denied{
+			Reason: auth.DeniedTooLarge, Connection: p.Connection, Decision: p.Outcome.Decision,
+			Detail: fmt.Sprintf("the claims, %d bytes in all, are too many to be kept until the account is proved", len(plain)),
+		}
 	}
 	return f.Keys.Seal(plain, "pending", key)
 }

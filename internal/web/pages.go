@@ -50,6 +50,7 @@ type Confirm struct {
 	Email       string // of the account, and of the person as that connection knows them
 	Password    bool   // show the password form
 	Connections []Proof
+	Confirms    string // which sign-in the page is about; comes back with its forms
 	Problem     string // tied to the form; empty on the first visit
 	RetryAfter  time.Duration
 }

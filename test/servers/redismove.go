@@ -40,9 +40,9 @@ func (c *Cluster) Range(i int) (all []int) {
 	return all
 }
 
-// Move opens the slots, moves their keys one by one, and closes each slot when
-// it is empty. While a slot is open clients are sent to and fro by ASK, and
-// afterwards by MOVED.
+// Move opens the slots, moves their keys one by one, and closes the slots when
+// they are empty: each time that a node hears of an owner it writes its file. While
+// a slot is open clients are sent to and fro by ASK, and afterwards by MOVED.
 func (m *Mover) Move(ctx context.Context, from, to *RedisServer, slots ...int) error {
 	if err := m.Open(ctx, from, to, slots...); err != nil {
 		return err
@@ -51,11 +51,8 @@ func (m *Mover) Move(ctx context.Context, from, to *RedisServer, slots ...int) e
 		if err := m.Keys(ctx, from, to, slot, 0); err != nil {
 			return err
 		}
-		if err := m.Close(ctx, from, to, slot); err != nil {
-			return err
-		}
 	}
-	return nil
+	return m.Close(ctx, from, to, slots...)
 }
 
 // Open begins to move slots.

@@ -25,6 +25,12 @@ type Session struct {
 	IdPSession string    `json:"idp_session,omitempty"` // the sid claim (OpenID Connect Back-Channel Logout 1.0, section 2.1)
 	Created    time.Time `json:"created"`               // absolute lifetime counts from here
 	Seen       time.Time `json:"seen"`                  // idle time counts from here; written coarsely
+
+	// Proved is when the person last gave the account's password and, where it
+	// has one, a second factor; zero: not in this session. A sign-in at an
+	// identity provider is no such proof.
+	Proved time.Time `json:"proved,omitzero"`
+	Client Client    `json:"client,omitzero"` // from where it was started
 }
 
 // Pending is a sign-in that has begun and is not finished. It is nobody
@@ -47,6 +53,8 @@ type Pending struct {
 	Outcome  Outcome   `json:"outcome,omitzero"`
 	Tokens   Tokens    `json:"tokens,omitzero"`
 
-	// Enrolment is what a forced enrolment has offered and not yet confirmed.
+	// Challenge is what the person was asked last, and Enrolment what was
+	// offered and is not confirmed yet.
+	Challenge *Challenge `json:"challenge,omitempty"`
 	Enrolment *Enrolment `json:"enrolment,omitempty"`
 }

@@ -287,13 +287,13 @@ func damages() []damage {
 			w.put(signInPrefix+w.alice.ID, []byte("yesterday"))
 		}, "unreadable"),
 		one("a history that is lost", func(w *town) {
-			if _, err := w.directory.Note(context.Background(), w.bob.ID, EventPasswordSet); err != nil {
+			if _, err := w.directory.Note(context.Background(), w.bob.ID, auth.EventPasswordSet); err != nil {
 				w.t.Fatal(err)
 			}
 			w.drop(historyKey(w.bob.ID))
 		}, "history-broken"),
 		one("a history that cannot be read", func(w *town) {
-			if _, err := w.directory.Note(context.Background(), w.bob.ID, EventPasswordSet); err != nil {
+			if _, err := w.directory.Note(context.Background(), w.bob.ID, auth.EventPasswordSet); err != nil {
 				w.t.Fatal(err)
 			}
 			w.put(historyKey(w.bob.ID), []byte("[1"))

@@ -30,18 +30,16 @@ const (
 	ActorDoctor        ActorKind = "doctor"        // a repair
 )
 
-// What happened to an account, as its history says it.
+// What happened to an account, as its history says it; beside it stand the
+// values of auth.Event.
 const (
-	EventCreated        = "created"
-	EventChanged        = "changed"
-	EventLinked         = "linked" // perhaps with other changes of the same sign-in
-	EventUnlinked       = "unlinked"
-	EventDisabled       = "disabled"
-	EventEnabled        = "enabled"
-	EventDeleting       = "deleting"
-	EventPasswordSet    = "password_set"
-	EventFactorsReset   = "second_factors_reset"
-	EventFactorEnrolled = "second_factor_enrolled"
+	EventCreated  = "created"
+	EventChanged  = "changed"
+	EventLinked   = "linked" // perhaps with other changes of the same sign-in
+	EventUnlinked = "unlinked"
+	EventDisabled = "disabled"
+	EventEnabled  = "enabled"
+	EventDeleting = "deleting"
 )
 
 type actorKey struct{}
@@ -170,9 +168,9 @@ func (a *Account) history(log historyLog) History {
 // Note writes into an account's history what does not change its record, such
 // as a new password, and returns the decision under which it stands there.
 // Errors: auth.ErrNotFound, auth.ErrStoreDown.
-func (d *Directory) Note(ctx context.Context, account, event string) (decision string, err error) {
+func (d *Directory) Note(ctx context.Context, account string, event auth.Event) (decision string, err error) {
 	b := d.book()
-	b.event = event
+	b.event = string(event)
 	err = b.run(ctx, func(ctx context.Context) error {
 		a, err := d.read(ctx, account)
 		if err != nil {

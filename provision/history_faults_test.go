@@ -29,7 +29,7 @@ func TestHistoryOfDyingAdministrators(t *testing.T) {
 			return err
 		},
 		"note": func(ctx context.Context, d *Directory, id string) error {
-			_, err := d.Note(ctx, id, EventPasswordSet)
+			_, err := d.Note(ctx, id, auth.EventPasswordSet)
 			return err
 		},
 	}
@@ -236,7 +236,7 @@ func TestHistoryGoesWithTheAccount(t *testing.T) {
 					t.Errorf("%s is left", key)
 				}
 			}
-			if _, err := h.directory.Note(t.Context(), o.Account, EventPasswordSet); !errors.Is(err, auth.ErrNotFound) {
+			if _, err := h.directory.Note(t.Context(), o.Account, auth.EventPasswordSet); !errors.Is(err, auth.ErrNotFound) {
 				t.Errorf("Note: %v, want ErrNotFound", err)
 			}
 		})

@@ -141,11 +141,11 @@ func TestHistoryTellsTheStory(t *testing.T) {
 				edit := Edit{Email: &mail, Groups: &groups, Attributes: map[string][]string{"b": {"2"}}, Unset: []string{"a"}}
 				_, err := d.Set(ctx, v.ID, edit)
 				_, again := d.Set(ctx, v.ID, Edit{Email: &mail, Groups: &groups}) // nothing left to do
-				_, noted := d.Note(ctx, v.ID, EventPasswordSet)
+				_, noted := d.Note(ctx, v.ID, auth.EventPasswordSet)
 				_, disabled := d.Disable(WithActor(ctx, Actor{Kind: ActorRule, Name: "inactive"}, "not seen for 90 days"), v.ID)
-				_, reset := d.Note(ctx, v.ID, EventFactorsReset)
+				_, reset := d.Note(ctx, v.ID, auth.EventFactorsReset)
 				_, enabled := d.Enable(ctx, v.ID)
-				_, enrolled := d.Note(WithActor(ctx, Actor{Kind: ActorPerson}, ""), v.ID, EventFactorEnrolled)
+				_, enrolled := d.Note(WithActor(ctx, Actor{Kind: ActorPerson}, ""), v.ID, auth.EventFactorEnrolled)
 				if err := errors.Join(err, again, noted, disabled, reset, enabled, enrolled); err != nil {
 					h.t.Fatal(err)
 				}
@@ -224,7 +224,7 @@ func TestDecisions(t *testing.T) {
 		t.Errorf("%+v, %v", v, err)
 	}
 	fresh(v.Decision)
-	noted, err := h.directory.Note(t.Context(), first.Account, EventPasswordSet)
+	noted, err := h.directory.Note(t.Context(), first.Account, auth.EventPasswordSet)
 	if err != nil || noted != h.history("alice").Entries[3].Decision {
 		t.Errorf("%q, %v", noted, err)
 	}
@@ -316,7 +316,7 @@ func TestHistoryOfNobody(t *testing.T) {
 	if _, err := h.directory.History(t.Context(), "nobody"); !errors.Is(err, auth.ErrNotFound) {
 		t.Errorf("%v", err)
 	}
-	if _, err := h.directory.Note(t.Context(), "nobody", EventPasswordSet); !errors.Is(err, auth.ErrNotFound) {
+	if _, err := h.directory.Note(t.Context(), "nobody", auth.EventPasswordSet); !errors.Is(err, auth.ErrNotFound) {
 		t.Errorf("%v", err)
 	}
 	m := &mortal{left: 1}

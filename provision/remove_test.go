@@ -72,7 +72,7 @@ func TestNothingEnablesADisabledAccount(t *testing.T) {
 			return err
 		},
 		"note": func(h *house, id string) error {
-			_, err := h.directory.Note(h.t.Context(), id, EventPasswordSet)
+			_, err := h.directory.Note(h.t.Context(), id, auth.EventPasswordSet)
 			return err
 		},
 		"doctor": func(h *house, id string) error {

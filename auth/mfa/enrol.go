@@ -19,9 +19,9 @@ const qrSize = 240
 
 // Offer makes the secret of a new enrolment. Nothing is stored: until Confirm
 // it exists only with the caller.
-func (t *TOTP) Offer(_ context.Context, _ /* account */, label string) (auth.Enrolment, error) {
+func (t *TOTP) Offer(_ context.Context, c auth.Claimant) (auth.Enrolment, error) {
 	secret := newSecret()
-	return auth.Enrolment{Kind: kind, Secret: secret, URL: keyURI(t.Issuer, label, secret)}, nil
+	return auth.Enrolment{Kind: kind, Secret: secret, URL: keyURI(t.Issuer, c.Label, secret)}, nil
 }
 
 // keyURI is what authenticator apps read from a QR code

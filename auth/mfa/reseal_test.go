@@ -29,11 +29,11 @@ func TestReseal(t *testing.T) {
 	ctx := t.Context()
 	offers := map[string]auth.Enrolment{}
 	for _, account := range []string{"alice", "bob", "carol"} {
-		e, err := f.Offer(ctx, account, account)
+		e, err := f.Offer(ctx, auth.Claimant{Account: account, Label: account})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := f.Confirm(ctx, account, e, code(t, e.Secret, c.now())); err != nil {
+		if err := f.Confirm(ctx, auth.Claimant{Account: account}, e, code(t, e.Secret, c.now())); err != nil {
 			t.Fatal(err)
 		}
 		offers[account] = e
@@ -62,10 +62,10 @@ func TestReseal(t *testing.T) {
 	f.Keyring = ringOf(t, "n")
 	for _, account := range []string{"alice", "bob"} {
 		secret := offers[account].Secret
-		if err := f.Verify(ctx, account, code(t, secret, c.now())); err == nil {
+		if err := f.Verify(ctx, auth.Claimant{Account: account}, auth.Challenge{}, code(t, secret, c.now())); err == nil {
 			t.Errorf("the code that enrolled %s passes again", account)
 		}
-		if err := f.Verify(ctx, account, code(t, secret, c.now().Add(period*time.Second))); err != nil {
+		if err := f.Verify(ctx, auth.Claimant{Account: account}, auth.Challenge{}, code(t, secret, c.now().Add(period*time.Second))); err != nil {
 			t.Errorf("%s: %v", account, err)
 		}
 	}

@@ -51,17 +51,25 @@ type record struct {
 // Kind is the factor's name in mfa.methods.
 func (t *TOTP) Kind() string { return kind }
 
-// Enrolled reports whether the account has an authenticator app. Errors:
-// auth.ErrStoreDown.
-func (t *TOTP) Enrolled(ctx context.Context, account string) (bool, error) {
-	_, err := t.Store.Get(ctx, key(account))
+// Enrolled returns the account's authenticator app, if it has one. It opens no
+// secret. Errors: auth.ErrStoreDown.
+func (t *TOTP) Enrolled(ctx context.Context, account string) ([]auth.Authenticator, error) {
+	value, err := t.Store.Get(ctx, key(account))
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return false, nil
+		return nil, nil
 	case err != nil:
-		return false, trouble("look for TOTP enrolment", err)
+		return nil, trouble("look for TOTP enrolment", err)
 	}
-	return true, nil
+	// One that cannot be read is there all the same: nobody gets around it.
+	var rec record
+	_ = json.Unmarshal(value, &rec)
+	return []auth.Authenticator{{ID: kind, Kind: kind, Since: rec.Since}}, nil
+}
+
+// Challenge asks for the code that the app shows now.
+func (t *TOTP) Challenge(context.Context, auth.Claimant) (auth.Challenge, error) {
+	return auth.Challenge{Kind: kind}, nil
 }
 
 // Holders returns the accounts that have an authenticator app. Errors:
@@ -77,7 +85,8 @@ func (t *TOTP) Holders(ctx context.Context) (map[string]bool, error) {
 // Verify checks a code. The device of the attempt is that of throttle.Device.
 // Errors: auth.ErrWrongCode also for a code that passed before and for an
 // account that is not enrolled, *auth.Throttled, auth.ErrStoreDown.
-func (t *TOTP) Verify(ctx context.Context, account, answer string) error {
+func (t *TOTP) Verify(ctx context.Context, c auth.Claimant, _ auth.Challenge, answer string) error {
+	account := c.Account
 	return t.counted(ctx, account, func() error {
 		return t.Store.Update(ctx, key(account), func(old []byte) ([]byte, time.Duration, error) {
 			if old == nil {
@@ -104,7 +113,8 @@ func (t *TOTP) Verify(ctx context.Context, account, answer string) error {
 // already: somebody who holds only the password could otherwise begin an
 // enrolment, wait until the owner has enrolled, and put his own app in place
 // of it.
-func (t *TOTP) Confirm(ctx context.Context, account string, e auth.Enrolment, answer string) error {
+func (t *TOTP) Confirm(ctx context.Context, c auth.Claimant, e auth.Enrolment, answer string) error {
+	account := c.Account
 	raw, err := encoding.DecodeString(e.Secret)
 	if e.Kind != kind || err != nil || len(raw) != secretSize {
 		return fmt.Errorf("confirm TOTP enrolment: %w", auth.ErrInvalidState)

@@ -62,11 +62,11 @@ func code(t *testing.T, secret string, at time.Time) string {
 // enrol enrols the account and waits until its first code is over.
 func enrol(t *testing.T, f *TOTP, c *clock, account string) (secret string) {
 	t.Helper()
-	e, err := f.Offer(t.Context(), account, account)
+	e, err := f.Offer(t.Context(), auth.Claimant{Account: account, Label: account})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Confirm(t.Context(), account, e, code(t, e.Secret, c.now())); err != nil {
+	if err := f.Confirm(t.Context(), auth.Claimant{Account: account}, e, code(t, e.Secret, c.now())); err != nil {
 		t.Fatal(err)
 	}
 	c.advance(10 * period * time.Second)
@@ -89,7 +89,7 @@ func TestWindow(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			f, c, _ := newTOTP(t)
 			secret := enrol(t, f, c, "a")
-			err := f.Verify(t.Context(), "a", code(t, secret, c.now().Add(tt.offset)))
+			err := f.Verify(t.Context(), auth.Claimant{Account: "a"}, auth.Challenge{}, code(t, secret, c.now().Add(tt.offset)))
 			if err != tt.want {
 				t.Errorf("error %v, want %v", err, tt.want)
 			}
@@ -103,20 +103,20 @@ func TestCodePassesOnce(t *testing.T) {
 	f, c, _ := newTOTP(t)
 	secret := enrol(t, f, c, "a")
 	first := code(t, secret, c.now())
-	if err := f.Verify(t.Context(), "a", first); err != nil {
+	if err := f.Verify(t.Context(), auth.Claimant{Account: "a"}, auth.Challenge{}, first); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := f.Verify(t.Context(), "a", first); err != auth.ErrWrongCode {
+		if err := f.Verify(t.Context(), auth.Claimant{Account: "a"}, auth.Challenge{}, first); err != auth.ErrWrongCode {
 			t.Errorf("replayed code: %v, want ErrWrongCode", err)
 		}
 		c.advance(period * time.Second)
 	}
-	if err := f.Verify(t.Context(), "a", code(t, secret, c.now())); err != nil {
+	if err := f.Verify(t.Context(), auth.Claimant{Account: "a"}, auth.Challenge{}, code(t, secret, c.now())); err != nil {
 		t.Errorf("the next code: %v", err)
 	}
 	// A code of a step before one that passed was perhaps seen as well.
-	if err := f.Verify(t.Context(), "a", code(t, secret, c.now().Add(-period*time.Second))); err != auth.ErrWrongCode {
+	if err := f.Verify(t.Context(), auth.Claimant{Account: "a"}, auth.Challenge{}, code(t, secret, c.now().Add(-period*time.Second))); err != auth.ErrWrongCode {
 		t.Errorf("an older code: %v, want ErrWrongCode", err)
 	}
 }
@@ -135,7 +135,7 @@ func TestParallelSubmissions(t *testing.T) {
 			at = replica
 		}
 		wg.Go(func() {
-			err := at.Verify(context.Background(), "a", answer)
+			err := at.Verify(context.Background(), auth.Claimant{Account: "a"}, auth.Challenge{}, answer)
 			switch {
 			case err == nil:
 				passed.Add(1)
@@ -175,7 +175,7 @@ func TestAnswers(t *testing.T) {
 		if err := f.Throttle.Forget(t.Context(), "a"); err != nil {
 			t.Fatal(err)
 		}
-		if err := f.Verify(t.Context(), "a", tt.answer); err != tt.want {
+		if err := f.Verify(t.Context(), auth.Claimant{Account: "a"}, auth.Challenge{}, tt.answer); err != tt.want {
 			t.Errorf("%s: %v, want %v", tt.name, err, tt.want)
 		}
 	}
@@ -185,14 +185,16 @@ func TestAnswers(t *testing.T) {
 func TestGuessesAreThrottled(t *testing.T) {
 	f, c, _ := newTOTP(t)
 	secret := enrol(t, f, c, "a")
-	wrong := func(account string) error { return f.Verify(t.Context(), account, "nothing") }
+	wrong := func(account string) error {
+		return f.Verify(t.Context(), auth.Claimant{Account: account}, auth.Challenge{}, "nothing")
+	}
 	for range throttle.Free {
 		if err := wrong("a"); err != auth.ErrWrongCode {
 			t.Fatal(err)
 		}
 	}
 	right := code(t, secret, c.now())
-	if err := f.Verify(t.Context(), "a", right); !errors.As(err, new(*auth.Throttled)) {
+	if err := f.Verify(t.Context(), auth.Claimant{Account: "a"}, auth.Challenge{}, right); !errors.As(err, new(*auth.Throttled)) {
 		t.Errorf("right code while locked: %v, want *auth.Throttled", err)
 	}
 	// The lock did not use the code up; a known device is not locked.
@@ -200,7 +202,7 @@ func TestGuessesAreThrottled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Verify(throttle.WithDevice(t.Context(), device), "a", right); err != nil {
+	if err := f.Verify(throttle.WithDevice(t.Context(), device), auth.Claimant{Account: "a"}, auth.Challenge{}, right); err != nil {
 		t.Errorf("right code on a known device: %v", err)
 	}
 }
@@ -210,11 +212,11 @@ func TestRightCodeClearsTheCounter(t *testing.T) {
 	secret := enrol(t, f, c, "a")
 	for range 3 {
 		for range throttle.Free - 1 {
-			if err := f.Verify(t.Context(), "a", "nothing"); err != auth.ErrWrongCode {
+			if err := f.Verify(t.Context(), auth.Claimant{Account: "a"}, auth.Challenge{}, "nothing"); err != auth.ErrWrongCode {
 				t.Fatal(err)
 			}
 		}
-		if err := f.Verify(t.Context(), "a", code(t, secret, c.now())); err != nil {
+		if err := f.Verify(t.Context(), auth.Claimant{Account: "a"}, auth.Challenge{}, code(t, secret, c.now())); err != nil {
 			t.Fatal(err)
 		}
 		c.advance(period * time.Second)
@@ -223,7 +225,7 @@ func TestRightCodeClearsTheCounter(t *testing.T) {
 
 func TestEnrolment(t *testing.T) {
 	f, c, st := newTOTP(t)
-	e, err := f.Offer(t.Context(), "a", "ada")
+	e, err := f.Offer(t.Context(), auth.Claimant{Account: "a", Label: "ada"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,24 +235,24 @@ func TestEnrolment(t *testing.T) {
 	if raw, err := encoding.DecodeString(e.Secret); err != nil || len(raw) != 20 {
 		t.Errorf("secret of %d bytes (%v), want 20", len(raw), err)
 	}
-	if err := f.Confirm(t.Context(), "a", e, "nothing"); err != auth.ErrWrongCode {
+	if err := f.Confirm(t.Context(), auth.Claimant{Account: "a"}, e, "nothing"); err != auth.ErrWrongCode {
 		t.Errorf("wrong code: %v", err)
 	}
-	if enrolled, err := f.Enrolled(t.Context(), "a"); err != nil || enrolled {
+	if enrolled, err := f.Enrolled(t.Context(), "a"); err != nil || len(enrolled) > 0 {
 		t.Errorf("enrolled after a wrong code: %v, %v", enrolled, err)
 	}
 	answer := code(t, e.Secret, c.now())
-	if err := f.Confirm(t.Context(), "a", e, answer); err != nil {
+	if err := f.Confirm(t.Context(), auth.Claimant{Account: "a"}, e, answer); err != nil {
 		t.Fatal(err)
 	}
-	if enrolled, err := f.Enrolled(t.Context(), "a"); err != nil || !enrolled {
+	if enrolled, err := f.Enrolled(t.Context(), "a"); err != nil || len(enrolled) == 0 {
 		t.Errorf("enrolled after the right code: %v, %v", enrolled, err)
 	}
 	if holders, err := f.Holders(t.Context()); err != nil || !cmp.Equal(holders, map[string]bool{"a": true}) {
 		t.Errorf("Holders = %v, %v", holders, err)
 	}
 	// Attack: the code that was typed at enrolment opens a second sign-in.
-	if err := f.Verify(t.Context(), "a", answer); err != auth.ErrWrongCode {
+	if err := f.Verify(t.Context(), auth.Claimant{Account: "a"}, auth.Challenge{}, answer); err != auth.ErrWrongCode {
 		t.Errorf("the code of the enrolment: %v, want ErrWrongCode", err)
 	}
 	// Attack: read the secret out of the store, or move a sealed one from
@@ -263,7 +265,7 @@ func TestEnrolment(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.advance(period * time.Second)
-	err = f.Verify(t.Context(), "b", code(t, e.Secret, c.now()))
+	err = f.Verify(t.Context(), auth.Claimant{Account: "b"}, auth.Challenge{}, code(t, e.Secret, c.now()))
 	if err == nil || errors.Is(err, auth.ErrWrongCode) {
 		t.Errorf("a secret moved to another account: %v, want an error of its own", err)
 	}
@@ -273,16 +275,16 @@ func TestEnrolment(t *testing.T) {
 // after the owner has enrolled, so that one's own app takes the place of his.
 func TestConfirmDoesNotReplace(t *testing.T) {
 	f, c, _ := newTOTP(t)
-	stale, err := f.Offer(t.Context(), "a", "ada")
+	stale, err := f.Offer(t.Context(), auth.Claimant{Account: "a", Label: "ada"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	secret := enrol(t, f, c, "a")
-	err = f.Confirm(t.Context(), "a", stale, code(t, stale.Secret, c.now()))
+	err = f.Confirm(t.Context(), auth.Claimant{Account: "a"}, stale, code(t, stale.Secret, c.now()))
 	if !errors.Is(err, auth.ErrInvalidState) {
 		t.Errorf("second enrolment: %v, want ErrInvalidState", err)
 	}
-	if err := f.Verify(t.Context(), "a", code(t, secret, c.now())); err != nil {
+	if err := f.Verify(t.Context(), auth.Claimant{Account: "a"}, auth.Challenge{}, code(t, secret, c.now())); err != nil {
 		t.Errorf("the owner's app: %v", err)
 	}
 }
@@ -296,7 +298,7 @@ func TestConfirmRefusesOtherSecrets(t *testing.T) {
 		"not base32": {Kind: "totp", Secret: "0189"},
 	} {
 		answer, _ := totp.GenerateCode(e.Secret, c.now())
-		if err := f.Confirm(t.Context(), "a", e, answer); !errors.Is(err, auth.ErrInvalidState) {
+		if err := f.Confirm(t.Context(), auth.Claimant{Account: "a"}, e, answer); !errors.Is(err, auth.ErrInvalidState) {
 			t.Errorf("%s: %v, want ErrInvalidState", name, err)
 		}
 	}
@@ -308,18 +310,18 @@ func TestReset(t *testing.T) {
 	if err := f.Reset(t.Context(), "a"); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Verify(t.Context(), "a", code(t, secret, c.now())); err != auth.ErrWrongCode {
+	if err := f.Verify(t.Context(), auth.Claimant{Account: "a"}, auth.Challenge{}, code(t, secret, c.now())); err != auth.ErrWrongCode {
 		t.Errorf("a forgotten app: %v, want ErrWrongCode", err)
 	}
 	if _, err := st.Get(t.Context(), "totp:a"); err == nil {
 		t.Error("the record is still there")
 	}
 	// The last step is forgotten too: a new app may use this very step.
-	e, err := f.Offer(t.Context(), "a", "ada")
+	e, err := f.Offer(t.Context(), auth.Claimant{Account: "a", Label: "ada"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Confirm(t.Context(), "a", e, code(t, e.Secret, c.now())); err != nil {
+	if err := f.Confirm(t.Context(), auth.Claimant{Account: "a"}, e, code(t, e.Secret, c.now())); err != nil {
 		t.Errorf("new enrolment: %v", err)
 	}
 }
@@ -336,7 +338,7 @@ func TestKeyRotation(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.Keyring = ring
-		if err := f.Verify(t.Context(), "a", code(t, secret, c.now())); err != nil {
+		if err := f.Verify(t.Context(), auth.Claimant{Account: "a"}, auth.Challenge{}, code(t, secret, c.now())); err != nil {
 			t.Errorf("with %d keys: %v", len(keys), err)
 		}
 		c.advance(period * time.Second)
@@ -352,8 +354,8 @@ func TestStoreTrouble(t *testing.T) {
 	_, enrolled := f.Enrolled(t.Context(), "a")
 	for name, err := range map[string]error{
 		"enrolled": enrolled, "reset": f.Reset(t.Context(), "a"),
-		"verify":  f.Verify(t.Context(), "a", code(t, secret, c.now())),
-		"confirm": f.Confirm(t.Context(), "a", auth.Enrolment{Kind: "totp", Secret: secret}, "000000"),
+		"verify":  f.Verify(t.Context(), auth.Claimant{Account: "a"}, auth.Challenge{}, code(t, secret, c.now())),
+		"confirm": f.Confirm(t.Context(), auth.Claimant{Account: "a"}, auth.Enrolment{Kind: "totp", Secret: secret}, "000000"),
 	} {
 		if !errors.Is(err, auth.ErrStoreDown) {
 			t.Errorf("%s: %v, want ErrStoreDown", name, err)
@@ -394,7 +396,7 @@ func TestKeyURI(t *testing.T) {
 func TestOfferReadsBack(t *testing.T) {
 	f, _, _ := newTOTP(t)
 	f.Issuer = "Acme Häuser & Söhne"
-	e, err := f.Offer(t.Context(), "a", "ada@corp.example")
+	e, err := f.Offer(t.Context(), auth.Claimant{Account: "a", Label: "ada@corp.example"})
 	if err != nil {
 		t.Fatal(err)
 	}

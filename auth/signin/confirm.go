@@ -226,8 +226,8 @@ func (f *Flow) confirmPage(w http.ResponseWriter, r *http.Request, status int, p
 // hasFactor reports whether the account has any of the factors.
 func (f *Flow) hasFactor(ctx context.Context, account string) (bool, error) {
 	for _, factor := range f.Factors {
-		if enrolled, err := factor.Enrolled(ctx, account); enrolled || err != nil {
-			return enrolled, err
+		if enrolled, err := factor.Enrolled(ctx, account); len(enrolled) > 0 || err != nil {
+			return len(enrolled) > 0, err
 		}
 	}
 	return false, nil

@@ -2,6 +2,7 @@ package signin
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 
 	"gatehouse/auth"
@@ -34,7 +35,11 @@ func (f *Flow) offered(r *http.Request, at parked) (auth.Enrolment, error) {
 	if e := at.Enrolment; e != nil && e.Kind == at.factor.Kind() {
 		return *e, nil
 	}
-	fresh, err := at.factor.Offer(r.Context(), at.Outcome.Account, at.label())
+	enroller, ok := at.factor.(auth.Enroller)
+	if !ok {
+		return auth.Enrolment{}, fmt.Errorf("enrol %s: %w", at.factor.Kind(), auth.ErrNotFound)
+	}
+	fresh, err := enroller.Offer(r.Context(), at.claimant())
 	if err != nil {
 		return auth.Enrolment{}, err
 	}

@@ -121,7 +121,7 @@ func (f *Flow) factor(ctx context.Context, account, method string) (auth.Factor,
 		if err != nil {
 			return nil, false, err
 		}
-		if enrolled {
+		if len(enrolled) > 0 {
 			has = append(has, factor)
 		}
 	}
@@ -175,12 +175,20 @@ func (f *Flow) judge(r *http.Request, at parked, code string) error {
 	}
 	ctx := throttle.WithDevice(r.Context(), f.device(r))
 	if at.enrolled {
-		return at.factor.Verify(ctx, accountOf(at.Pending), code)
+		return at.factor.Verify(ctx, at.claimant(), auth.Challenge{Kind: at.factor.Kind()}, code)
 	}
 	if at.Enrolment == nil || at.Enrolment.Kind != at.factor.Kind() {
 		return auth.ErrWrongCode // a code for a secret that was never shown
 	}
-	return at.factor.Confirm(ctx, at.Outcome.Account, *at.Enrolment, code)
+	enroller, ok := at.factor.(auth.Enroller)
+	if !ok {
+		return auth.ErrWrongCode
+	}
+	err := enroller.Confirm(ctx, at.claimant(), *at.Enrolment, code)
+	if err == nil {
+		f.Events.Happened(r.Context(), accountOf(at.Pending), auth.EventFactorEnrolled, at.factor.Kind())
+	}
+	return err
 }
 
 // notProved answers a code that did not pass: the same page again.
@@ -227,6 +235,10 @@ func (f *Flow) factorPage(w http.ResponseWriter, r *http.Request, status int, at
 	}
 	f.Pages.Factor(w, r, status, web.Factor{Method: at.factor.Kind(), Account: at.label(), Problem: problem})
 	return nil
+}
+
+func (p parked) claimant() auth.Claimant {
+	return auth.Claimant{Account: accountOf(p.Pending), Label: p.label(), Purpose: auth.PurposeSignIn}
 }
 
 // label is how the person knows the account.

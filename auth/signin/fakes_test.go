@@ -171,13 +171,21 @@ type factor struct {
 
 func (f *factor) Kind() string { return "totp" }
 
-func (f *factor) Enrolled(_ context.Context, account string) (bool, error) {
+func (f *factor) Enrolled(_ context.Context, account string) ([]auth.Authenticator, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.enrolled[account] != "", nil
+	if f.enrolled[account] == "" {
+		return nil, nil
+	}
+	return []auth.Authenticator{{Kind: "totp"}}, nil
 }
 
-func (f *factor) Verify(_ context.Context, account, answer string) error {
+func (f *factor) Challenge(context.Context, auth.Claimant) (auth.Challenge, error) {
+	return auth.Challenge{Kind: "totp"}, nil
+}
+
+func (f *factor) Verify(_ context.Context, c auth.Claimant, _ auth.Challenge, answer string) error {
+	account := c.Account
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if answer == "throttle" {
@@ -192,15 +200,16 @@ func (f *factor) Verify(_ context.Context, account, answer string) error {
 	return nil
 }
 
-func (f *factor) Offer(_ context.Context, _, label string) (auth.Enrolment, error) {
+func (f *factor) Offer(_ context.Context, c auth.Claimant) (auth.Enrolment, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.offers++
 	secret := fmt.Sprintf("SECRET%d", f.offers)
-	return auth.Enrolment{Kind: "totp", Secret: secret, URL: "otpauth://totp/" + label + "?secret=" + secret}, nil
+	return auth.Enrolment{Kind: "totp", Secret: secret, URL: "otpauth://totp/" + c.Label + "?secret=" + secret}, nil
 }
 
-func (f *factor) Confirm(_ context.Context, account string, e auth.Enrolment, answer string) error {
+func (f *factor) Confirm(_ context.Context, c auth.Claimant, e auth.Enrolment, answer string) error {
+	account := c.Account
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if answer != "123456" {
@@ -211,6 +220,18 @@ func (f *factor) Confirm(_ context.Context, account string, e auth.Enrolment, an
 	}
 	f.enrolled[account] = e.Secret
 	return nil
+}
+
+// events remembers what it has heard.
+type events struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (e *events) Happened(_ context.Context, account string, what auth.Event, detail string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.all = append(e.all, account+" "+string(what)+" "+detail)
 }
 
 // sessions keeps sessions in a map, under the cookie "session".

@@ -63,6 +63,7 @@ type Flow struct {
 	Enforce   string        // mfa.enforce, such as config.EnforceLocal
 	Resolver  auth.Resolver
 	Sessions  Sessions
+	Events    auth.Events
 
 	Store   store.Store
 	Index   *seal.IndexKey

@@ -35,6 +35,7 @@ type house struct {
 	passwords        *passwords
 	factor           *factor
 	sessions         *sessions
+	events           *events
 	log              *lockedBuffer
 	offset           atomic.Int64
 	client           atomic.Pointer[netip.Addr]
@@ -71,7 +72,7 @@ func open(t testing.TB, change func(*signin.Flow)) *house {
 		t: t, store: &shaky{Store: mem},
 		acme: &provider{id: "acme"}, partner: &provider{id: "partner"},
 		passwords: &passwords{}, factor: &factor{enrolled: map[string]string{}, used: map[string]bool{}},
-		sessions: &sessions{live: map[string]auth.Session{}, ended: map[string]time.Time{}}, log: &lockedBuffer{},
+		events: &events{}, sessions: &sessions{live: map[string]auth.Session{}, ended: map[string]time.Time{}}, log: &lockedBuffer{},
 	}
 	mem.Now = h.now
 	keys, err := seal.NewKeyring([]string{"a key for tests that is long enough"})
@@ -96,7 +97,7 @@ func open(t testing.TB, change func(*signin.Flow)) *house {
 			{Name: "Partner", Provider: h.partner},
 		},
 		Passwords: h.passwords, Factors: []auth.Factor{h.factor}, Enforce: config.EnforceLocal,
-		Resolver: directory{}, Sessions: h.sessions,
+		Resolver: directory{}, Sessions: h.sessions, Events: h.events,
 		Store: h.store, Index: index, Keys: keys,
 		Cookies: cookie.Policy{Name: "g", SameSite: http.SameSiteLaxMode},
 		Pages:   &web.Pages{Prefix: "/oauth2"},

@@ -179,7 +179,8 @@ func (c credentials) HasPassword(ctx context.Context, account string) (bool, err
 }
 
 func (c credentials) HasFactor(ctx context.Context, account string) (bool, error) {
-	return c.s.totp.Enrolled(ctx, account)
+	apps, err := c.s.totp.Enrolled(ctx, account)
+	return len(apps) > 0, err
 }
 
 func (c credentials) Forget(ctx context.Context, account string) error {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"gatehouse/auth"
 	"gatehouse/auth/local"
 	"gatehouse/provision"
 )
@@ -34,7 +35,7 @@ func (a *administration) add(ctx context.Context, c *userCommand, password strin
 			return fmt.Errorf("%s was added without a password (give it one with set-password): %w",
 				account.Username, forPeople(err))
 		}
-		a.note(ctx, account.ID, provision.EventPasswordSet, stderr)
+		a.note(ctx, account.ID, auth.EventPasswordSet, stderr)
 	}
 	return a.done(ctx, c, account, account.Decision, stdout, stderr)
 }
@@ -101,7 +102,7 @@ func (a *administration) setPassword(ctx context.Context, id, password string, s
 		return "", err
 	}
 	err = a.endAll(ctx, id, stderr) // whoever knew the old one must not stay
-	return a.note(ctx, id, provision.EventPasswordSet, stderr), err
+	return a.note(ctx, id, auth.EventPasswordSet, stderr), err
 }
 
 func (a *administration) resetMFA(ctx context.Context, id string, stderr io.Writer) (decision string, err error) {
@@ -109,7 +110,7 @@ func (a *administration) resetMFA(ctx context.Context, id string, stderr io.Writ
 		return "", err
 	}
 	err = a.endAll(ctx, id, stderr) // what a lost or stolen app has opened closes
-	return a.note(ctx, id, provision.EventFactorsReset, stderr), err
+	return a.note(ctx, id, auth.EventFactorsReset, stderr), err
 }
 
 // unlink ends no session itself: those that came through the link end at their

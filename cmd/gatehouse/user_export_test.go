@@ -150,7 +150,7 @@ func TestExportOfMany(t *testing.T) {
 // enrolApp gives an account an authenticator app.
 func enrolApp(t *testing.T, a *state, id string) {
 	t.Helper()
-	e, err := a.totp.Offer(t.Context(), id, "ada")
+	e, err := a.totp.Offer(t.Context(), auth.Claimant{Account: id, Label: "ada"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +158,7 @@ func enrolApp(t *testing.T, a *state, id string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := a.totp.Confirm(t.Context(), id, e, code); err != nil {
+	if err := a.totp.Confirm(t.Context(), auth.Claimant{Account: id}, e, code); err != nil {
 		t.Fatal(err)
 	}
 }

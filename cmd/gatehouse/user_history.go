@@ -40,7 +40,7 @@ func decisionOf(v provision.View, err error) (string, error) { return v.Decision
 
 // note writes into the history what changed beside the account's record. That
 // is done by then, and stays done when it cannot be noted.
-func (a *administration) note(ctx context.Context, id, event string, stderr io.Writer) (decision string) {
+func (a *administration) note(ctx context.Context, id string, event auth.Event, stderr io.Writer) (decision string) {
 	decision, err := a.directory.Note(ctx, id, event)
 	if err != nil {
 		a.log.WarnContext(ctx, "a change could not be noted in an account's history", "account", id, "event", event, "error", err)
@@ -49,23 +49,17 @@ func (a *administration) note(ctx context.Context, id, event string, stderr io.W
 	return decision
 }
 
-// historian is a factor whose enrolments are noted in the account's history.
-type historian struct {
-	auth.Factor
-	s *state
-}
+// chronicle notes in an account's history what its owner has done to it. It
+// implements auth.Events.
+type chronicle struct{ *state }
 
-// Confirm implements auth.Factor.
-func (h historian) Confirm(ctx context.Context, account string, e auth.Enrolment, answer string) error {
-	if err := h.Factor.Confirm(ctx, account, e, answer); err != nil {
-		return err
+// Happened implements auth.Events.
+func (c chronicle) Happened(ctx context.Context, account string, e auth.Event, detail string) {
+	ctx = provision.WithActor(ctx, provision.Actor{Kind: provision.ActorPerson}, detail)
+	if _, err := c.directory.Note(ctx, account, e); err != nil {
+		// It has happened all the same: sent back, the person could not do it again.
+		c.log.WarnContext(ctx, "what happened could not be noted in an account's history", "account", account, "event", e, "error", err)
 	}
-	ctx = provision.WithActor(ctx, provision.Actor{Kind: provision.ActorPerson}, h.Kind())
-	if _, err := h.s.directory.Note(ctx, account, provision.EventFactorEnrolled); err != nil {
-		// The person holds the factor by now: sent back, they could not enrol again.
-		h.s.log.WarnContext(ctx, "an enrolment could not be noted in the account's history", "account", account, "error", err)
-	}
-	return nil
 }
 
 func (a *administration) history(ctx context.Context, c *userCommand, id string, stdout io.Writer) error {
@@ -105,11 +99,11 @@ func writeHistory(w io.Writer, h provision.History) error {
 
 func headline(e provision.HistoryEntry) string {
 	did := map[string]string{
-		provision.EventPasswordSet:    "password set",
-		provision.EventFactorsReset:   "second factors reset",
-		provision.EventFactorEnrolled: "second factor enrolled",
-		provision.EventDeleting:       "deletion begun",
-		provision.EventHistoryLost:    "what happened before was lost, noted",
+		string(auth.EventPasswordSet):    "password set",
+		string(auth.EventFactorsReset):   "second factors reset",
+		string(auth.EventFactorEnrolled): "second factor enrolled",
+		provision.EventDeleting:          "deletion begun",
+		provision.EventHistoryLost:       "what happened before was lost, noted",
 	}[e.Event]
 	if did == "" {
 		did = e.Event

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"os"
@@ -43,7 +42,7 @@ func TestWriteHistory(t *testing.T) {
 				{Field: "attribute", Name: "gone", Old: value("acme")},
 			},
 		},
-		{Time: at.Add(2 * time.Hour), Event: provision.EventPasswordSet, Actor: provision.Actor{Kind: provision.ActorAdministrator, Name: "root"}},
+		{Time: at.Add(2 * time.Hour), Event: string(auth.EventPasswordSet), Actor: provision.Actor{Kind: provision.ActorAdministrator, Name: "root"}},
 		{Decision: "d4", Time: at.Add(3 * time.Hour), Event: provision.EventDisabled, Why: "not seen for 90 days", Actor: provision.Actor{Kind: provision.ActorRule, Name: "inactive"}},
 		{Decision: "d6", Time: at.Add(4 * time.Hour), Event: provision.EventHistoryLost, Actor: provision.Actor{Kind: provision.ActorDoctor}},
 		{Decision: "d5", Time: at.Add(4 * time.Hour), Event: provision.EventChanged, Actor: provision.Actor{Kind: provision.ActorAdministrator}},
@@ -89,8 +88,8 @@ func TestAdministrator(t *testing.T) {
 	}
 }
 
-// An enrolment that cannot be noted stands: the person holds the factor, and
-// another one would be refused. One that failed is not noted.
+// An enrolment that cannot be noted stands, and the log says so: the person
+// holds the factor, and another one would be refused.
 func TestEnrolmentIsNoted(t *testing.T) {
 	down := false
 	st := &storetest.Faulty{Store: &memory.Store{}, Before: func(_, key string) error {
@@ -118,32 +117,16 @@ func TestEnrolmentIsNoted(t *testing.T) {
 		}
 		return h.Entries[len(h.Entries)-1]
 	}
-	factor := &enrolling{}
-	noted := historian{factor, s}
+	noted := chronicle{s}
 
-	factor.err = auth.ErrWrongCode
-	if err := noted.Confirm(t.Context(), ada.ID, auth.Enrolment{}, ""); !errors.Is(err, auth.ErrWrongCode) || last().Event != provision.EventCreated {
-		t.Errorf("%v, %+v", err, last())
-	}
-	factor.err, down = nil, true
-	if err := noted.Confirm(t.Context(), ada.ID, auth.Enrolment{}, ""); err != nil || !strings.Contains(log.String(), "could not be noted") {
-		t.Errorf("%v; log: %s", err, log.String())
-	}
+	down = true
+	noted.Happened(t.Context(), ada.ID, auth.EventFactorEnrolled, "totp")
 	down = false
-	if err := noted.Confirm(t.Context(), ada.ID, auth.Enrolment{}, ""); err != nil {
-		t.Error(err)
+	if last := last(); last.Event != provision.EventCreated || !strings.Contains(log.String(), "could not be noted") {
+		t.Errorf("%+v; log: %s", last, log.String())
 	}
-	if e := last(); e.Event != provision.EventFactorEnrolled || e.Actor.Kind != provision.ActorPerson || e.Why != "totp" {
+	noted.Happened(t.Context(), ada.ID, auth.EventFactorEnrolled, "totp")
+	if e := last(); e.Event != string(auth.EventFactorEnrolled) || e.Actor.Kind != provision.ActorPerson || e.Why != "totp" {
 		t.Errorf("%+v", e)
 	}
 }
-
-// enrolling is a factor whose enrolment ends as the test wants it.
-type enrolling struct {
-	auth.Factor
-	err error
-}
-
-func (*enrolling) Kind() string { return "totp" }
-
-func (e *enrolling) Confirm(context.Context, string, auth.Enrolment, string) error { return e.err }

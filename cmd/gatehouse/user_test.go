@@ -138,7 +138,7 @@ func TestSetPasswordAndResetMFA(t *testing.T) {
 			p.must(t, "", "user", "add", "ada")
 			id := p.shown(t, "ada").ID
 			p.use(t, func(a *state) {
-				e, err := a.totp.Offer(t.Context(), id, "ada")
+				e, err := a.totp.Offer(t.Context(), auth.Claimant{Account: id, Label: "ada"})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -146,7 +146,7 @@ func TestSetPasswordAndResetMFA(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := a.totp.Confirm(t.Context(), id, e, code); err != nil {
+				if err := a.totp.Confirm(t.Context(), auth.Claimant{Account: id}, e, code); err != nil {
 					t.Fatal(err)
 				}
 			})

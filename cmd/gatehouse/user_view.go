@@ -28,8 +28,8 @@ func (a *administration) view(ctx context.Context, account provision.View) (acco
 	if err != nil {
 		return accountView{}, err
 	}
-	app, err := a.totp.Enrolled(ctx, account.ID)
-	return a.newView(account, password, app), err
+	apps, err := a.totp.Enrolled(ctx, account.ID)
+	return a.newView(account, password, len(apps) > 0), err
 }
 
 // views is view of many accounts; it does not ask for each.

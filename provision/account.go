@@ -29,6 +29,7 @@ type Account struct {
 	ID         string               `json:"id"` // random, never reused
 	Status     Status               `json:"status"`
 	Username   string               `json:"username"`
+	Former     []string             `json:"former_usernames,omitempty"` // stay reserved; never the present one
 	Email      Email                `json:"email,omitzero"`
 	Attributes map[string]Attribute `json:"attributes,omitempty"`
 	Groups     []Group              `json:"groups,omitempty"` // one entry for each name and source
@@ -84,6 +85,8 @@ type Change struct {
 	Until time.Time `json:"until"` // how long others wait for it
 	Link  *Link     `json:"link,omitempty"`
 	Email string    `json:"email,omitempty"`
+	// Username is what an administrator is renaming the account to, folded.
+	Username string `json:"username,omitempty"`
 }
 
 const (
@@ -122,6 +125,7 @@ func (a *Account) clone() *Account {
 	for name, attribute := range a.Attributes {
 		b.Attributes[name] = attribute
 	}
+	b.Former = slices.Clone(a.Former)
 	b.Groups = slices.Clone(a.Groups)
 	b.Links = slices.Clone(a.Links)
 	return &b

@@ -29,6 +29,7 @@ type New struct {
 
 // Edit is a change by an administrator. What is nil or not named stays.
 type Edit struct {
+	Username   *string             // the former one stays reserved for the account
 	Email      *string             // "": none. The administrator vouches for it
 	Name       *string             // "": none
 	Groups     *[]string           // replace those that were assigned locally
@@ -93,6 +94,9 @@ func taken(n name, by *Account) error {
 	if n.kind == byEmail {
 		field = "email"
 	}
+	if !by.answersTo(n) {
+		return &RefusedError{field, fmt.Sprintf("%q is a former username of account %s (%s), and stays reserved for it", n.value, by.Username, by.ID)}
+	}
 	return &RefusedError{field, fmt.Sprintf("%q is that of account %s (%s) already", n.value, by.Username, by.ID)}
 }
 
@@ -103,22 +107,14 @@ func (d *Directory) Set(ctx context.Context, who string, e Edit) (View, error) {
 		if err := d.edit(next, e); err != nil {
 			return err
 		}
-		email := next.verifiedEmail()
-		if email == "" || foldEmail(email) == foldEmail(a.verifiedEmail()) {
-			return b.replace(ctx, a, next)
-		}
-		if err := d.fits("", email); err != nil {
-			return &RefusedError{"email", err.Error()}
-		}
-		n := d.names().email(email)
-		f, err := b.look(ctx, n)
+		free, err := b.vacant(ctx, a, next)
 		if err != nil {
 			return err
 		}
-		if f.account != nil {
-			return taken(n, f.account)
+		if len(free) == 0 {
+			return b.replace(ctx, a, next)
 		}
-		return b.moveEmail(ctx, a, next, n, f)
+		return b.move(ctx, a, next, free)
 	})
 }
 
@@ -136,6 +132,12 @@ func (d *Directory) edit(a *Account, e Edit) error {
 		}
 		if email.Address != a.Email.Address || email.Verified != a.Email.Verified || a.Email.Source != auth.Local {
 			a.Email = email
+		}
+	}
+	if e.Username != nil {
+		// After the e-mail: a username with an @ is the address that there is then.
+		if err := rename(a, *e.Username); err != nil {
+			return err
 		}
 	}
 	if e.Groups != nil {

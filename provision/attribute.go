@@ -17,7 +17,7 @@ func checkUnset(a *Account, name string) error {
 	hint := map[string]string{
 		config.AttrEmail:    `; --email "" removes the e-mail`,
 		config.AttrGroups:   `; --groups "" removes the groups that were assigned locally`,
-		config.AttrUsername: "; a username is fixed",
+		config.AttrUsername: "; an account always has a username, and --username gives it another",
 	}[name]
 	return &RefusedError{"attribute", fmt.Sprintf("%s has no attribute %q%s", a.Username, name, hint)}
 }
@@ -30,7 +30,7 @@ func checkAttribute(a *Account, name string, values []string) error {
 	}
 	switch name {
 	case config.AttrUsername, config.AttrEmail, config.AttrGroups:
-		return refuse("is no free attribute; there is a flag of its own for it, except that a username is fixed")
+		return refuse("is no free attribute; there is a flag of its own for it")
 	}
 	if name == "" || len(name) > 64 || strings.ContainsFunc(name, notInAttribute) || notInAttribute(rune(name[0])) || strings.ContainsRune("-_.", rune(name[0])) {
 		return refuse("cannot be the name of one: write letters, digits and - . _, beginning with a letter or digit, at most 64")

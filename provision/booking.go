@@ -56,6 +56,12 @@ type found struct {
 	tomb    *tomb    // the name is in quarantine; nil: it is not
 }
 
+// vacancy is a name that nobody has, and what stands under it.
+type vacancy struct {
+	name
+	found found
+}
+
 // look reads who has a name. Errors: errBusy while somebody else's reservation
 // of it runs, and those of the store.
 func (b *booking) look(ctx context.Context, n name) (found, error) {

@@ -146,7 +146,7 @@ func TestSetRefuses(t *testing.T) {
 		{"the display name, and there is none", Edit{Unset: []string{"name"}}, `ada has no attribute "name"`},
 		{"the e-mail", Edit{Unset: []string{"email"}}, `--email ""`},
 		{"the groups", Edit{Unset: []string{"groups"}}, `--groups ""`},
-		{"the username", Edit{Unset: []string{"username"}}, "fixed"},
+		{"the username", Edit{Unset: []string{"username"}}, "--username"},
 	} {
 		_, err := h.directory.Set(t.Context(), "ada", c.edit)
 		refused := (*RefusedError)(nil)

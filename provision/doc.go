@@ -22,7 +22,8 @@
 // What makes that safe:
 //
 //   - The account is the truth. An index entry counts only while its account
-//     exists, is not pending and bears the name in question.
+//     exists, is not pending and bears the name in question. A former username
+//     it bears as well, only to keep it from others.
 //   - An entry is reserved for one owner, a token of that sign-in, and for a
 //     lease. It is confirmed by compare-and-swap under that token. The account
 //     announces the names that it is about to bear (pending, or Change) before

@@ -171,11 +171,8 @@ func (x *examination) judgeEntry(ctx context.Context, key string) (*verdict, err
 // leadsTo reports whether an account has, or has announced, a name of that key.
 func (x *examination) leadsTo(key string, a *Account) bool {
 	all := x.names().of(a)
-	if c := a.Change; c != nil && c.Link != nil {
-		all = append(all, x.names().link(*c.Link))
-	}
-	if c := a.Change; c != nil && c.Email != "" {
-		all = append(all, x.names().email(c.Email))
+	if a.Change != nil {
+		all = append(all, x.names().announced(a.Change)...)
 	}
 	return slices.ContainsFunc(all, func(n name) bool { return n.key == key })
 }

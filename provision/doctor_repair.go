@@ -52,16 +52,8 @@ func (x *examination) killing(dead *Account) func(context.Context) error {
 		if err != nil || dead.Status == Pending {
 			return err
 		}
-		c := dead.Change
-		var keys []string
-		if c.Link != nil {
-			keys = append(keys, x.names().link(*c.Link).key)
-		}
-		if c.Email != "" {
-			keys = append(keys, x.names().email(c.Email).key)
-		}
-		for _, key := range keys {
-			v, err := x.judgeEntry(ctx, key)
+		for _, n := range x.names().announced(dead.Change) {
+			v, err := x.judgeEntry(ctx, n.key)
 			if err != nil {
 				return err
 			}

@@ -132,6 +132,9 @@ func (s *signIn) usernameCandidates(ctx context.Context, q asked, p plan) ([]Can
 			return nil, err
 		case f.account != nil:
 			c.Result, c.Account, c.Why = ResultTaken, referenceTo(f.account), "it is that of another account"
+			if !f.account.answersTo(s.names().username(name)) {
+				c.Why = "it was that of another account, and stays reserved for it"
+			}
 			if e := f.account.Email; !e.Verified && q.id.Email != "" && foldEmail(e.Address) == foldEmail(q.id.Email) {
 				c.Why += ", which has the same e-mail and was not found by it: there it is not verified"
 			} else if other := otherLink(f.account, q.conn, q.id.Identity); other != "" {

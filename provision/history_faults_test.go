@@ -23,6 +23,11 @@ func TestHistoryOfDyingAdministrators(t *testing.T) {
 			_, err := d.Set(ctx, id, Edit{Email: &mail, Unset: []string{"name"}})
 			return err
 		},
+		"rename": func(ctx context.Context, d *Directory, id string) error {
+			name := "al"
+			_, err := d.Set(ctx, id, Edit{Username: &name, Email: &mail})
+			return err
+		},
 		"disable": func(ctx context.Context, d *Directory, id string) error { _, err := d.Disable(ctx, id); return err },
 		"unlink": func(ctx context.Context, d *Directory, id string) error {
 			_, err := d.Unlink(ctx, id, "acme", nil)

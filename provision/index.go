@@ -52,7 +52,26 @@ func (n names) of(a *Account) []name {
 	if email := a.verifiedEmail(); email != "" {
 		all = append(all, n.email(email))
 	}
-	return append(all, n.username(a.Username))
+	all = append(all, n.username(a.Username))
+	for _, former := range a.Former {
+		all = append(all, n.username(former))
+	}
+	return all
+}
+
+// announced returns the names that a change would give an account.
+func (n names) announced(c *Change) []name {
+	var all []name
+	if c.Link != nil {
+		all = append(all, n.link(*c.Link))
+	}
+	if c.Email != "" {
+		all = append(all, n.email(c.Email))
+	}
+	if c.Username != "" {
+		all = append(all, n.username(c.Username))
+	}
+	return all
 }
 
 // has reports whether the record has the name.
@@ -63,8 +82,14 @@ func (a *Account) has(n name) bool {
 	case byEmail:
 		return foldEmail(a.verifiedEmail()) == n.value
 	default:
-		return foldUsername(a.Username) == n.value
+		return a.answersTo(n) || slices.ContainsFunc(a.Former, func(former string) bool { return foldUsername(former) == n.value })
 	}
+}
+
+// answersTo reports whether the account is the one that is meant by a name. A
+// former username is its own, and means nobody: it is kept from others.
+func (a *Account) answersTo(n name) bool {
+	return n.kind != byUsername || foldUsername(a.Username) == n.value
 }
 
 // bears reports whether the name leads to the account.
@@ -82,6 +107,8 @@ func (a *Account) announces(n name) bool {
 		return a.Change.Link != nil && a.Change.Link.is(n.link.Connection, n.link.Issuer, n.link.Subject)
 	case n.kind == byEmail:
 		return a.Change.Email == n.value
+	case n.kind == byUsername:
+		return a.Change.Username == n.value
 	}
 	return false
 }

@@ -16,6 +16,7 @@ type View struct {
 	ID            string               `json:"id"`
 	Status        Status               `json:"status"`
 	Username      string               `json:"username"`
+	Former        []string             `json:"former_usernames,omitempty"` // reserved for it
 	Email         string               `json:"email"`
 	EmailVerified bool                 `json:"email_verified"`
 	EmailSource   string               `json:"email_source,omitempty"`
@@ -35,7 +36,7 @@ type View struct {
 
 func (a *Account) view() View {
 	v := View{
-		ID: a.ID, Status: a.Status, Username: a.Username,
+		ID: a.ID, Status: a.Status, Username: a.Username, Former: slices.Clone(a.Former),
 		Email: a.Email.Address, EmailVerified: a.Email.Verified, EmailSource: a.Email.Source, EmailTime: a.Email.Time,
 		Name: a.Name(), Groups: a.GroupNames(), GroupSources: append([]Group{}, a.Groups...),
 		Attributes: a.Attributes, Links: append([]Link{}, a.Links...),
@@ -47,15 +48,23 @@ func (a *Account) view() View {
 	return v
 }
 
-// Find returns the account that has this id, username or verified e-mail.
-// Errors: auth.ErrNotFound; a *RefusedError when several accounts match: a
+// Find returns the account that has this id, username or verified e-mail; if
+// nobody has, the one that had this username formerly. Errors: auth.ErrNotFound; a *RefusedError when several accounts match: a
 // username may be the former e-mail of one person and the present one of
 // another. auth.ErrStoreDown.
 func (d *Directory) Find(ctx context.Context, who string) (*Account, error) {
-	var found *Account
+	var found, former *Account
 	for _, get := range []func() (*Account, error){
 		func() (*Account, error) { return d.byID(ctx, who) },
-		func() (*Account, error) { return d.lookup(ctx, d.names().username(who)) },
+		func() (*Account, error) {
+			n := d.names().username(who)
+			a, err := d.lookup(ctx, n)
+			if err == nil && !a.answersTo(n) {
+				former = a
+				return nil, auth.ErrNotFound
+			}
+			return a, err
+		},
 		func() (*Account, error) { return d.byEmail(ctx, who) },
 	} {
 		a, err := get()
@@ -68,6 +77,9 @@ func (d *Directory) Find(ctx context.Context, who string) (*Account, error) {
 		default:
 			found = a
 		}
+	}
+	if found == nil {
+		found = former
 	}
 	if found == nil {
 		return nil, auth.ErrNotFound
@@ -107,6 +119,7 @@ func (d *Directory) ByLogin(ctx context.Context, login string) (account, usernam
 		case errors.Is(err, auth.ErrNotFound):
 		case err != nil:
 			return "", "", false, storeTrouble("find login", err)
+		case !a.answersTo(n): // a former username, which may be the address of somebody else by now
 		case found != nil && found.ID != a.ID:
 			return "", "", false, auth.ErrNotFound
 		default:

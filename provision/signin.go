@@ -150,7 +150,7 @@ func (s *signIn) update(ctx context.Context, before, after *Account) (*Account, 
 			return nil, err
 		}
 		if f.account == nil && !f.tomb.bars(s.names().link(linkOf(s.id.Identity, s.now())), s.now()) {
-			err := s.moveEmail(ctx, before, after, n, f)
+			err := s.move(ctx, before, after, []vacancy{{n, f}})
 			return after, err
 		}
 		// The link is stronger than the address: the person is who they were,
@@ -206,17 +206,28 @@ func (b *booking) giveUp(ctx context.Context, before, after *Account, commit fun
 	return b.free(ctx, n, func(e entry) bool { return bytes.Equal(e.encode(), former.encode()) })
 }
 
-// moveEmail gives an account another verified address, which is free.
-func (b *booking) moveEmail(ctx context.Context, before, after *Account, n name, f found) error {
-	if err := b.reserve(ctx, n, before.ID, f); err != nil {
-		return err
+// move gives an account another verified address, or another username, or both,
+// which are free.
+func (b *booking) move(ctx context.Context, before, after *Account, free []vacancy) error {
+	var c Change
+	for _, v := range free {
+		if err := b.reserve(ctx, v.name, before.ID, v.found); err != nil {
+			return err
+		}
+		if v.kind == byEmail {
+			c.Email = v.value
+		} else {
+			c.Username = v.value
+		}
 	}
-	announced, err := b.announce(ctx, before, Change{Email: n.value})
+	announced, err := b.announce(ctx, before, c)
 	if err != nil {
 		return err
 	}
-	if err := b.confirm(ctx, n, before.ID); err != nil {
-		return err
+	for _, v := range free {
+		if err := b.confirm(ctx, v.name, before.ID); err != nil {
+			return err
+		}
 	}
 	after.Change = nil
 	return b.giveUp(ctx, before, after, func() error { return b.swap(ctx, announced, after) })

@@ -19,7 +19,7 @@ const userUsage = `usage: gatehouse user COMMAND [flags]
   show NAME           everything about one
   history NAME        what happened to it, the last at the end
   export NAME         everything that is kept about one person, or --all: of each, a line (JSON, without secrets)
-  set NAME            change it       [--email E] [--name N] [--groups A,B] [--attr K=V]... [--unset K]...
+  set NAME            change it       [--username U] [--email E] [--name N] [--groups A,B] [--attr K=V]... [--unset K]...
   disable NAME        refuse every sign-in and end its sessions
   enable NAME         the opposite
   delete NAME         for ever, with its links, password and factors
@@ -31,6 +31,7 @@ const userUsage = `usage: gatehouse user COMMAND [flags]
 NAME is the username, the e-mail or the id of an account.
 --config F names the configuration (config.yaml); --json prints for programs.
 --groups replaces the groups that were assigned here, --email "" removes the e-mail.
+After --username the former name stays reserved for the account; applications see the new one at once.
 inactive --dry-run changes nothing; --force acts also on more than half of all accounts at once.
 
 Exit code 0: done; 1: refused or failed, there is no such account, or no such rule; 2: usage.
@@ -45,6 +46,7 @@ type userCommand struct {
 	passwordStdin bool
 
 	email, fullName, groups optional
+	username                optional
 	group, attr, unset      list
 	connection              string
 	subject                 optional
@@ -68,7 +70,7 @@ func userVerbs() map[string][]string {
 		"show":         {},
 		"history":      {},
 		"export":       {"all"},
-		"set":          {"email", "name", "groups", "attr", "unset"},
+		"set":          {"username", "email", "name", "groups", "attr", "unset"},
 		"disable":      {},
 		"enable":       {},
 		"delete":       {},
@@ -117,7 +119,7 @@ func (c *userCommand) define(flags *flag.FlagSet, name string) {
 		flags.BoolVar(map[string]*bool{"all": &c.all, "dry-run": &c.dryRun, "force": &c.force}[name], name, false, "")
 	default:
 		flags.Var(map[string]flag.Value{
-			"email": &c.email, "name": &c.fullName, "groups": &c.groups, "subject": &c.subject,
+			"username": &c.username, "email": &c.email, "name": &c.fullName, "groups": &c.groups, "subject": &c.subject,
 			"group": &c.group, "attr": &c.attr, "unset": &c.unset,
 		}[name], name, "")
 	}
@@ -154,8 +156,8 @@ func (c *userCommand) complete(names []string) (err error) {
 	switch {
 	case c.verb == "unlink" && c.connection == "":
 		return errors.New("unlink needs --connection")
-	case c.verb == "set" && !c.email.given && !c.fullName.given && !c.groups.given && len(c.attr)+len(c.unset) == 0:
-		return errors.New("set needs something to set: --email, --name, --groups, --attr or --unset")
+	case c.verb == "set" && !c.username.given && !c.email.given && !c.fullName.given && !c.groups.given && len(c.attr)+len(c.unset) == 0:
+		return errors.New("set needs something to set: --username, --email, --name, --groups, --attr or --unset")
 	}
 	return nil
 }

@@ -42,6 +42,9 @@ func (a *administration) add(ctx context.Context, c *userCommand, password strin
 
 func (a *administration) set(ctx context.Context, c *userCommand, id string) (decision string, err error) {
 	edit := provision.Edit{Attributes: c.attributes, Unset: c.unset}
+	if c.username.given {
+		edit.Username = &c.username.value
+	}
 	if c.email.given {
 		edit.Email = &c.email.value
 	}

@@ -63,7 +63,7 @@ func TestParseUser(t *testing.T) {
 		{"empty name", []string{"disable", ""}, "disable needs the name of an account"},
 		{"two names", []string{"delete", "ada", "grace"}, `delete takes one name, and "grace" is another`},
 		{"list with a name", []string{"list", "ada"}, `list takes no name, and "ada" is one`},
-		{"set without anything", []string{"set", "ada"}, "set needs something to set: --email, --name, --groups, --attr or --unset"},
+		{"set without anything", []string{"set", "ada"}, "set needs something to set: --username, --email, --name, --groups, --attr or --unset"},
 		{"attribute without value", []string{"set", "ada", "--attr", "k"}, `--attr "k" is not NAME=VALUE`},
 		{"attribute without name", []string{"add", "ada", "--attr", "=v"}, `--attr "=v" is not NAME=VALUE`},
 		{"set and unset", []string{"set", "ada", "--attr", "k=v", "--unset", "k"}, `--attr and --unset both name "k"`},

@@ -77,6 +77,7 @@ func writeAccount(w io.Writer, v accountView) error {
 		}
 	}
 	row("username", v.Username)
+	rows("formerly", v.Former)
 	row("id", v.ID)
 	row("status", string(v.Status))
 	row("name", v.Name)

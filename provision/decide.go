@@ -15,6 +15,7 @@ type question struct {
 	id       admitted
 	byLink   *Account   // bears the identity's link
 	byEmail  []*Account // bear its verified e-mail
+	doubted  string     // the connection that vouched for their address, if it is no longer believed
 	barred   bool       // that e-mail is kept from the identity: it was a deleted account's
 	password bool       // the account that was found has a password
 	factor   bool       // and a second factor
@@ -91,6 +92,14 @@ func decideMatched(q question, a *Account) (plan, error) {
 	}
 	link := linkOf(q.id.Identity, q.now)
 	has := a.linked(link.Connection, link.Issuer, link.Subject)
+	if q.doubted != "" && !has {
+		// Whoever is in by that connection may have typed the address of somebody
+		// else there, who would now sign in to the account of a stranger and
+		// leave in it what is theirs. Not even always means that: the account's
+		// own e-mail must be verified, too.
+		confirm = "its e-mail was given by the connection " + q.doubted + ", which has trust_email: never now"
+		instead = fmt.Sprintf(`decide whose address that is: gatehouse user set %s --email "" takes it away, --email %s vouches for it`, a.ID, a.verifiedEmail())
+	}
 	if !has && confirm == "" && slices.ContainsFunc(a.Links, func(l Link) bool { return l.Connection == q.conn.ID }) {
 		// Somebody may have been given an address that another person had
 		// before them: the provider says itself that it is another subject.

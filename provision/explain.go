@@ -65,6 +65,7 @@ func (r *Resolver) rehearsal() *Resolver {
 		connections: make(map[string]*connection, len(r.connections)),
 		all:         r.all,
 		local:       r.local,
+		disbelieved: r.disbelieved,
 		seed:        r.seed,
 	}
 	for id, c := range r.connections {

@@ -81,6 +81,9 @@ func emailCandidate(q asked) Candidate {
 		if a.refused() {
 			c.Why += fmt.Sprintf(", and it is %s: nobody comes in as it", a.Status)
 		}
+		if q.doubted != "" {
+			c.Why += "; it was given by the connection " + q.doubted + ", which has trust_email: never now"
+		}
 		if other := otherLink(a, q.conn, q.id.Identity); other != "" {
 			c.Why += "; " + other
 		}

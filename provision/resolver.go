@@ -19,6 +19,7 @@ type Resolver struct {
 	connections map[string]*connection
 	all         config.JITProvisioning // what holds for every connection
 	local       bool
+	disbelieved map[string]bool // connections with trust_email: never, also those that are disabled
 
 	seed maphash.Seed
 	held [1024]atomic.Pointer[held]
@@ -39,9 +40,10 @@ var _ auth.Resolver = (*Resolver)(nil)
 func NewResolver(c *config.Config, d *Directory) *Resolver {
 	r := &Resolver{
 		directory: d, connections: map[string]*connection{}, all: c.JITProvisioning,
-		local: c.Local.Enabled, seed: maphash.MakeSeed(),
+		local: c.Local.Enabled, seed: maphash.MakeSeed(), disbelieved: map[string]bool{},
 	}
 	for _, conn := range c.Connections {
+		r.disbelieved[conn.ID] = conn.TrustEmail == config.TrustNever
 		if conn.Disabled {
 			continue // as if the file did not name it
 		}

@@ -120,7 +120,7 @@ func (r *Resolver) attributesOf(a *Account) map[string][]string {
 // emailOf is the address of an account that applications may see: a verified
 // one, unless the connection that vouched for it is no longer believed.
 func (r *Resolver) emailOf(a *Account) string {
-	if conn := r.connections[a.Email.Source]; conn != nil && conn.TrustEmail == config.TrustNever {
+	if r.disbelieved[a.Email.Source] {
 		return ""
 	}
 	return a.verifiedEmail()

@@ -2,7 +2,9 @@ package provision
 
 import (
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -259,6 +261,58 @@ func TestEmailCountsOnlyWhileItsSourceIsBelieved(t *testing.T) {
 		if p, err := h.resolver.Person(t.Context(), session(o)); err != nil || p.Email != want {
 			t.Errorf("%s: %+v, %v; want the e-mail %q", name, p, err, want)
 		}
+	}
+}
+
+// Attack: somebody typed another person's address at a provider that was
+// believed, and waits in an account with it. The person comes through their own
+// provider, and would be signed in to the attacker's account.
+func TestEmailMatchesOnlyWhileItsSourceIsBelieved(t *testing.T) {
+	for _, disabled := range []bool{false, true} {
+		for _, existing := range []string{config.LinkAuto, config.LinkAlways, config.LinkConfirm} {
+			t.Run(fmt.Sprint(existing, disabled), func(t *testing.T) {
+				h := newHouse(t, nil)
+				eve := h.resolve(identity("acme", "eve", email("boss@people.example", true)))
+				h.conn("acme").TrustEmail, h.conn("acme").Disabled = config.TrustNever, disabled
+				h.conn("partner").JIT.LinkExisting = existing
+				h.open()
+				boss := identity("partner", "boss", email("Boss@people.example", true))
+				if !disabled {
+					// Only who can sign in as eve is eve.
+					if o := h.resolve(boss); o.Verdict != auth.Confirm || !slices.Equal(o.Confirmation.Connections, []string{"acme"}) {
+						t.Errorf("boss: %+v", o)
+					}
+				} else if got := h.refused(boss); got != auth.DeniedUnconfirmable {
+					t.Errorf("boss: %s", got)
+				}
+				if x := h.explain(boss); !slices.ContainsFunc(x.Candidates, func(c Candidate) bool { return strings.Contains(c.Why, "trust_email: never now") }) {
+					t.Errorf("explained as %+v", x.Candidates)
+				}
+				// Whoever has the account proves it.
+				h.creds.passwords[eve.Account] = true
+				if o := h.resolve(boss); o.Verdict != auth.Confirm {
+					t.Errorf("boss: %+v", o)
+				}
+				// An administrator decides whose address it is.
+				if _, err := h.directory.Set(t.Context(), eve.Account, Edit{Email: ptr("")}); err != nil {
+					t.Fatal(err)
+				}
+				if o := h.resolve(boss); o.Verdict != auth.Created || h.show(o.Account).Email != boss.Email {
+					t.Errorf("boss: %+v", o)
+				}
+				audit(t, h)
+			})
+		}
+	}
+	h := newHouse(t, nil)
+	ann := h.resolve(identity("acme", "ann"))
+	h.conn("acme").TrustEmail = config.TrustNever
+	h.open()
+	if _, err := h.directory.Set(t.Context(), ann.Account, Edit{Email: ptr("ann@people.example")}); err != nil {
+		t.Fatal(err)
+	}
+	if o := h.resolve(identity("partner", "ann")); o.Verdict != auth.Linked || o.Account != ann.Account {
+		t.Errorf("an administrator has vouched for the address: %+v", o)
 	}
 }
 

@@ -100,6 +100,9 @@ func (s *signIn) ask(ctx context.Context) (asked, error) {
 				return q, errReplan
 			}
 			q.byEmail = []*Account{a}
+			if s.resolver.disbelieved[a.Email.Source] {
+				q.doubted = a.Email.Source
+			}
 		}
 		q.barred = q.atEmail.tomb.bars(q.link, q.now)
 	}

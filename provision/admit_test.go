@@ -360,6 +360,14 @@ func TestUserTemplate(t *testing.T) {
 		{"a username that is another's user", "{username}", identity("guest", "17", username("acme:1")), "guest:17"},
 		{"a subject with a colon", "{subject}", identity("guest", "urn:x:17"), "guest:urn:x:17"},
 		{"after the connection a colon is safe", "{connection}:{username}", identity("guest", "17", username("a:b")), "guest:a:b"},
+		// Who may choose a username takes the subject of somebody who has none.
+		{"a username that is another's subject", "{connection}:{username}", identity("guest", "17", username("18")), "guest:18"},
+		{"whose that subject is", "{connection}:{username}", identity("guest", "18", username("")), "guest::18"},
+		{"a username that is the default of another", "{connection}:{username}", identity("guest", "17", username(":18")), "guest::17"},
+		{"the same by a literal", "guest:{username}", identity("guest", "18", username("")), "guest::18"},
+		{"an e-mail that is another's subject", "{connection}:{email}", identity("guest", "g@x.example", email("g@x.example", false)), "guest::g@x.example"},
+		{"a username and the subject", "{connection}:{username}-{subject}", identity("guest", "g-17", username("")), "guest::g-17"},
+		{"the default, written out", "{connection}:{subject}", identity("guest", ":17"), "guest::17"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := parseUserTemplate(c.template).render(c.id); got != c.want {

@@ -8,8 +8,10 @@ import (
 
 // userTemplate is the user header of a connection's pass-through identities.
 type userTemplate struct {
+	pattern  string
 	parts    []part
 	prefixed bool // begins with {connection}:
+	missing  bool // has a value that a person may lack
 }
 
 // part is a literal, or the name of a placeholder.
@@ -25,7 +27,7 @@ func parseUserTemplate(s string) userTemplate {
 	if s == "" {
 		s = defaultUser
 	}
-	t := userTemplate{prefixed: strings.HasPrefix(s, "{connection}:")}
+	t := userTemplate{pattern: s, prefixed: strings.HasPrefix(s, "{connection}:")}
 	for s != "" {
 		text, rest, found := strings.Cut(s, "{")
 		if text != "" {
@@ -36,6 +38,7 @@ func parseUserTemplate(s string) userTemplate {
 		}
 		field, rest, _ := strings.Cut(rest, "}")
 		t.parts = append(t.parts, part{text: field, placeholder: true})
+		t.missing = t.missing || field == "username" || field == "email"
 		s = rest
 	}
 	return t
@@ -47,9 +50,16 @@ func parseUserTemplate(s string) userTemplate {
 // default takes its place: an identity without a verified e-mail must not
 // become the user "", one whose username is "acme:1" must not become the
 // subject 1 of acme, and one whose username is somebody's address must not
-// become them.
+// become them. Where the template, too, begins with the connection's id and a
+// colon, a second colon tells the default from it: else one whose username is
+// another person's subject would be that person, who has none.
 func (t userTemplate) render(id auth.Identity) string {
-	fallback := id.Connection + ":" + id.Subject
+	prefix := id.Connection + ":"
+	apart := t.missing && (t.prefixed || strings.HasPrefix(t.pattern, prefix))
+	fallback := prefix + id.Subject
+	if apart {
+		fallback = prefix + ":" + id.Subject
+	}
 	if len(t.parts) == 0 {
 		return fallback
 	}
@@ -79,6 +89,9 @@ func (t userTemplate) render(id auth.Identity) string {
 			return fallback
 		}
 		b.WriteString(value)
+	}
+	if apart && strings.HasPrefix(b.String(), prefix+":") {
+		return fallback
 	}
 	return b.String()
 }

@@ -102,7 +102,7 @@ func (g *Gateway) originalRoute(r *http.Request) (*route, error) {
 	if err != nil {
 		return nil, err
 	}
-	rt, err := g.table.route(o)
+	rt, err := g.table.route(o, r.Header)
 	switch {
 	case err != nil:
 		return nil, err

@@ -175,6 +175,9 @@ func (g *Gateway) serve(x *exchange, r *http.Request) error {
 	case rt == nil:
 		return auth.ErrNotFound
 	}
+	if err := g.table.judgeOverrides(rt, host, x.target.path, r.Header); err != nil {
+		return err
+	}
 	x.route = rt
 	if rt.own {
 		return g.serveOwn(x, r)

@@ -103,8 +103,10 @@ func readOriginalURL(s string) (host, path string, err error) {
 }
 
 // route returns the route of an original request. What was not told may be
-// anything: the answer stands only if it makes no difference.
-func (t *table) route(o original) (*route, error) {
+// anything: the answer stands only if it makes no difference. Of the asking
+// request's headers h, those count that override the method: they are the
+// client's, and the application will see them too.
+func (t *table) route(o original, h http.Header) (*route, error) {
 	var found *route
 	first := true
 	for _, host := range t.candidates(o.host) {
@@ -114,8 +116,11 @@ func (t *table) route(o original) (*route, error) {
 				all = t.anyPath(host, method)
 			} else {
 				rt, err := t.judge(host, method, o.path)
+				if err == nil {
+					err = t.judgeOverrides(rt, host, o.path, h)
+				}
 				if err != nil {
-					return nil, errors.New("the original path has two readings")
+					return nil, errors.New("the original request has two readings")
 				}
 				all = []*route{rt}
 			}

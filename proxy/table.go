@@ -18,7 +18,8 @@ type table struct {
 	any    *site    // host: ""
 	routes []*route // in the order of the file
 
-	oneCase bool // no route has a letter that folding changes
+	oneCase  bool // no route has a letter that folding changes
+	byMethod bool // some route is for some methods only
 }
 
 // site is the routes of one host, by path, once as written and once with the
@@ -46,6 +47,7 @@ func newTable(routes []config.Route, prefix string) (*table, error) {
 			return nil, err
 		}
 		t.routes = append(t.routes, rt)
+		t.byMethod = t.byMethod || len(rt.methods) > 0
 		s := t.any
 		if rt.host != "" {
 			if s = t.hosts[rt.host]; s == nil {
@@ -217,7 +219,7 @@ func (t *table) agreesFolded(rt *route, host, method, path string) bool {
 	return clear && same(rt, other)
 }
 
-var errAmbiguous = fmt.Errorf("judge the path: two readings fall under different rules: %w", auth.ErrMalformed)
+var errAmbiguous = fmt.Errorf("judge the request: two readings fall under different rules: %w", auth.ErrMalformed)
 
 // same reports whether it does not matter which of two routes a request falls
 // under. No route at all is a rule of its own.

@@ -143,6 +143,8 @@ func TestVerdictOnRoutes(t *testing.T) {
 		{"by method, not public", []string{url + "/items/1", "X-Original-Method: DELETE"}, 202, 202, 401},
 		{"method missing where it matters", []string{url + "/items/1"}, 403, 403, 401},
 		{"method missing where it does not", []string{url + "/admin/"}, 202, 403, 401},
+		{"method overridden", []string{url + "/items/1", get, "X-HTTP-Method-Override: DELETE"}, 403, 403, 401},
+		{"method overridden where it does not matter", []string{url + "/admin/x", get, "X-HTTP-Method-Override: DELETE"}, 202, 403, 401},
 		{"paths disagree", []string{url + "/admin/x", get, "X-Forwarded-Uri: /public/x"}, 403, 403, 401},
 		{"paths disagree the other way", []string{url + "/public/x", get, "X-Forwarded-Uri: /admin/x"}, 403, 403, 401},
 		{"methods disagree", []string{url + "/items/1", get, "X-Forwarded-Method: DELETE"}, 403, 403, 401},

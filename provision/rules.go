@@ -106,11 +106,13 @@ func (r *Resolver) groupsOf(a *Account) []string {
 }
 
 // attributesOf are the values of an account's attributes that are in force: a
-// connection may have given what is protected now.
+// connection may have given what is protected now, also under a name that has
+// the same header and that the file does not have any more.
 func (r *Resolver) attributesOf(a *Account) map[string][]string {
 	all := make(map[string][]string, len(a.Attributes))
 	for name, attribute := range a.Attributes {
-		if attribute.Source == auth.Local || !slices.Contains(r.all.ProtectedAttributes, name) {
+		protected := func(p string) bool { return p == name || foldHeader(p) == foldHeader(name) }
+		if attribute.Source == auth.Local || !slices.ContainsFunc(r.all.ProtectedAttributes, protected) {
 			all[name] = attribute.Values
 		}
 	}

@@ -205,7 +205,7 @@ func TestAttributesCountOnlyWhileTheirSourceMayGiveThem(t *testing.T) {
 	h := newHouse(t, nil)
 	h.conn("acme").JIT.AttributeSync = config.SyncPreserveLocal
 	h.open()
-	given := h.resolve(identity("acme", "alice", attributes(map[string][]string{"clearance": {"secret"}, "desk": {"12"}})))
+	given := h.resolve(identity("acme", "alice", attributes(map[string][]string{"clearance": {"secret"}, "Clearance": {"top"}, "desk": {"12"}})))
 	h.add(New{Username: "bob", Attributes: map[string][]string{"clearance": {"secret"}}})
 	h.conf.JITProvisioning.ProtectedAttributes = []string{"clearance"}
 	for _, gone := range []bool{false, true} {

@@ -342,9 +342,15 @@ func TestListLeavesOutTheUnfinished(t *testing.T) {
 	if pending := strings.Count(fmt.Sprint(dump(t, h.store)), `"status":"pending"`); pending != 1 {
 		t.Fatalf("%d pending accounts after %v", pending, m.ops)
 	}
-	all, err := h.directory.List(t.Context())
-	if err != nil {
-		t.Fatal(err)
+	// One that is damaged hides nobody else.
+	for key, value := range map[string]string{accountKey("damaged"): `{"v":`, accountKey("newer"): `{"v":99}`, signInPrefix + h.show("zoe").ID: "?"} {
+		if err := h.store.Update(t.Context(), key, func([]byte) ([]byte, time.Duration, error) { return []byte(value), 0, nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all, unreadable, err := h.directory.List(t.Context())
+	if err != nil || unreadable != 2 {
+		t.Fatal(unreadable, err)
 	}
 	var names []string
 	for _, v := range all {
@@ -523,7 +529,7 @@ func TestStoreTroubleIsStoreDown(t *testing.T) {
 	if _, _, _, err := d.ByLogin(t.Context(), "alice"); !errors.Is(err, auth.ErrStoreDown) {
 		t.Errorf("ByLogin: %v", err)
 	}
-	if _, err := d.List(t.Context()); !errors.Is(err, auth.ErrStoreDown) {
+	if _, _, err := d.List(t.Context()); !errors.Is(err, auth.ErrStoreDown) {
 		t.Errorf("List: %v", err)
 	}
 	h.creds.err = errors.New("credentials cannot be read")

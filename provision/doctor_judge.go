@@ -51,7 +51,7 @@ func (x *examination) judgeAccount(ctx context.Context, id string) (*verdict, er
 	a, err := decodeOwn(key, value)
 	if err != nil {
 		v.Code, v.sure = FindUnreadable, true
-		v.Detail = fmt.Sprintf("the account cannot be read (%v): nobody can come in as it, and lists of accounts fail", err)
+		v.Detail = fmt.Sprintf("the account cannot be read (%v): nobody can come in as it, and lists of accounts leave it out", err)
 		v.Do = "restore the record from a backup, or run the version that wrote it; a repair leaves it alone"
 		return v, nil
 	}

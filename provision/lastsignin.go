@@ -130,12 +130,15 @@ func (d *Directory) lastUse(ctx context.Context, id string) (signInRecord, error
 	return decodeSignInRecord(value)
 }
 
-// lastSignIns is lastSignIn of every account.
+// lastSignIns is lastSignIn of every account. One that cannot be read counts as
+// none: it says little, and the doctor has a finding of it.
 func (d *Directory) lastSignIns(ctx context.Context) (map[string]time.Time, error) {
 	all := map[string]time.Time{}
-	err := d.Store.Scan(ctx, signInPrefix, func(key string, value []byte) (err error) {
-		all[strings.TrimPrefix(key, signInPrefix)], err = decodeSignIn(value)
-		return err
+	err := d.Store.Scan(ctx, signInPrefix, func(key string, value []byte) error {
+		if last, err := decodeSignIn(value); err == nil {
+			all[strings.TrimPrefix(key, signInPrefix)] = last
+		}
+		return nil
 	})
 	return all, err
 }

@@ -192,14 +192,17 @@ func (d *Directory) Each(ctx context.Context, f func(View) error) (unreadable in
 }
 
 // List returns all accounts in the order of their usernames. Those that a
-// sign-in has begun and not finished are nobody and are left out. Errors:
-// auth.ErrStoreDown.
-func (d *Directory) List(ctx context.Context) ([]View, error) {
-	all := []View{}
-	err := d.Store.Scan(ctx, accountPrefix, func(key string, value []byte) error {
+// sign-in has begun and not finished are nobody and are left out. So are those
+// that cannot be read, or one that was damaged would hide all others:
+// unreadable tells how many. Errors: auth.ErrStoreDown.
+func (d *Directory) List(ctx context.Context) (all []View, unreadable int, err error) {
+	all = []View{}
+	err = d.Store.Scan(ctx, accountPrefix, func(key string, value []byte) error {
 		a, err := decodeAccount(value)
 		if err != nil {
-			return err
+			unreadable++
+			d.log().WarnContext(ctx, "an account cannot be read; gatehouse doctor tells more", "key", key, "error", err)
+			return nil
 		}
 		if a.Status != Pending {
 			all = append(all, a.view())
@@ -207,11 +210,11 @@ func (d *Directory) List(ctx context.Context) ([]View, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, storeTrouble("list accounts", err)
+		return nil, 0, storeTrouble("list accounts", err)
 	}
 	last, err := d.lastSignIns(ctx)
 	if err != nil {
-		return nil, storeTrouble("list accounts", err)
+		return nil, 0, storeTrouble("list accounts", err)
 	}
 	for i := range all {
 		all[i].LastSignIn = last[all[i].ID]
@@ -219,5 +222,5 @@ func (d *Directory) List(ctx context.Context) ([]View, error) {
 	slices.SortFunc(all, func(a, b View) int {
 		return cmp.Or(strings.Compare(foldUsername(a.Username), foldUsername(b.Username)), strings.Compare(a.ID, b.ID))
 	})
-	return all, nil
+	return all, unreadable, nil
 }

@@ -52,7 +52,7 @@ func kept(t *testing.T, in config.Inactive, names ...string) (*provision.Directo
 
 func disabled(t *testing.T, d *provision.Directory) (n int) {
 	t.Helper()
-	all, err := d.List(t.Context())
+	all, _, err := d.List(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -145,6 +145,11 @@ func TestExportOfMany(t *testing.T) {
 	if r.code != exitFailed || !strings.Contains(r.stderr, "1 account cannot be read") || len(lines(r.stdout)) != 299 {
 		t.Errorf("exit code %d, %d accounts, %s", r.code, len(lines(r.stdout)), r.stderr)
 	}
+	// The list, too, shows whom it can.
+	r = p.command("", "user", "list")
+	if r.code != exitFailed || !strings.Contains(r.stderr, "1 account cannot be read") || strings.Count(r.stdout, "user") != 299 {
+		t.Errorf("exit code %d, %s", r.code, r.stderr)
+	}
 }
 
 // enrolApp gives an account an authenticator app.

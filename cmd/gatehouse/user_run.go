@@ -139,7 +139,7 @@ func (a *administration) find(ctx context.Context, name string) (provision.View,
 }
 
 func (a *administration) list(ctx context.Context, c *userCommand, stdout io.Writer) error {
-	accounts, err := a.directory.List(ctx)
+	accounts, unreadable, err := a.directory.List(ctx)
 	if err != nil {
 		return err
 	}
@@ -148,9 +148,14 @@ func (a *administration) list(ctx context.Context, c *userCommand, stdout io.Wri
 		return err
 	}
 	if c.json {
-		return writeJSON(stdout, views)
+		err = writeJSON(stdout, views)
+	} else {
+		err = writeAccounts(stdout, views)
 	}
-	return writeAccounts(stdout, views)
+	if err == nil && unreadable > 0 {
+		err = fmt.Errorf("%s cannot be read and left out; gatehouse doctor names them", counted(unreadable, "account"))
+	}
+	return err
 }
 
 func (a *administration) show(ctx context.Context, c *userCommand, account provision.View, stdout io.Writer) error {

@@ -413,6 +413,43 @@ func TestSignInThatMeetsItself(t *testing.T) {
 	}
 }
 
+// Between a sign-in's look and its write somebody else is linked to the account,
+// so that it must be proved now. What the sign-in had reserved is given back:
+// whoever must prove something has changed nothing, and their proof finds no
+// reservation to wait for.
+func TestConfirmationLeavesNoReservation(t *testing.T) {
+	h := newHouse(t, nil)
+	a := h.add(New{Username: "al", Email: "alice@people.example"})
+	h.creds.passwords[a.ID] = true
+	alice := func(subject string) auth.Identity {
+		return identity("acme", subject, email("alice@people.example", true))
+	}
+	var before string
+	met := false
+	_, r := h.replica(&storetest.Faulty{Store: h.store, After: func(op, key string) error {
+		if !met && op == "create" && strings.HasPrefix(key, "link:") {
+			met = true
+			h.resolve(alice("first"))
+			left := dump(t, h.store)
+			delete(left, key)
+			before = fmt.Sprint(left)
+		}
+		return nil
+	}})
+	o, err := r.Resolve(t.Context(), alice("second"))
+	if err != nil || o.Verdict != auth.Confirm || !met {
+		t.Fatalf("%+v, %v", o, err)
+	}
+	if after := fmt.Sprint(dump(t, h.store)); after != before {
+		t.Errorf("the store has changed:\n%s\n%s", before, after)
+	}
+	// The clock stands still: a reservation would never end.
+	if o, err := h.resolver.ResolveConfirmed(t.Context(), alice("second"), a.ID); err != nil || o.Verdict != auth.Linked {
+		t.Errorf("proved: %+v, %v", o, err)
+	}
+	audit(t, h)
+}
+
 // A replica whose clock is an hour ahead dies with names reserved. Nobody has
 // to wait until that hour is over.
 func TestClockThatIsAhead(t *testing.T) {

@@ -32,6 +32,9 @@ func (s *signIn) attempt(ctx context.Context) (auth.Outcome, error) {
 		return auth.Outcome{}, err
 	}
 	if p.verdict == auth.Confirm {
+		// An earlier attempt may have reserved the link. Nothing comes of it now,
+		// and the sign-in that brings the proof would have to wait for it.
+		s.drop(ctx)
 		return auth.Outcome{Verdict: auth.Confirm, Identity: s.id.Identity, Confirmation: p.confirmation}, nil
 	}
 	if err := s.sized(p); err != nil {

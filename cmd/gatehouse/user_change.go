@@ -93,6 +93,9 @@ func (a *administration) tellOfQuarantine(account provision.View, stderr io.Writ
 		return
 	}
 	names := "the username " + printable(account.Username)
+	for _, former := range account.Former {
+		names += ", the former one " + printable(former)
+	}
 	if account.Email != "" && account.EmailVerified {
 		names += " and the e-mail " + printable(account.Email)
 	}

@@ -198,7 +198,10 @@ connections:
 			if err != nil || again.Account == first.Account || p.shown(t, "ada").ID != again.Account {
 				t.Errorf("the same person: %+v, %v", again, err)
 			}
-			p.must(t, "", "user", "delete", "ada")
+			p.must(t, "", "user", "set", "ada", "--username", "ada.l")
+			if r := p.must(t, "", "user", "delete", "ada.l"); !strings.Contains(r.stderr, "the username ada.l, the former one ada and the e-mail") {
+				t.Errorf("delete of a renamed account says %q", r.stderr)
+			}
 			p.must(t, "", "user", "add", "ada", "--email", "ada@corp.example")
 			if linked, err := comes("s2"); err != nil || linked.Account != p.shown(t, "ada").ID {
 				t.Errorf("after an administrator gave the names anew: %+v, %v", linked, err)

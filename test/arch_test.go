@@ -139,6 +139,45 @@ func TestImportsFollowTheRules(t *testing.T) {
 	}
 }
 
+// TestTheDemonstrationIsApart: what only the demonstration needs is in its own
+// package, which one file of the command asks for, and it links no module that
+// the gateway does not link anyway.
+func TestTheDemonstrationIsApart(t *testing.T) {
+	const demonstration = "cmd/gatehouse/demo"
+	gateway := map[string]bool{}
+	needs := map[string]string{} // module: a file of the demonstration
+	for _, s := range sources(t) {
+		if s.test || within(s.pkg, "test") || s.pkg == "internal/store/storetest" {
+			continue
+		}
+		for _, imp := range s.file.Imports {
+			to := strings.Trim(imp.Path.Value, `"`)
+			if to == module+"/"+demonstration && s.path != "cmd/gatehouse/demo.go" {
+				t.Errorf("%s imports %s", s.path, to)
+			}
+			host, _, _ := strings.Cut(to, "/")
+			if !strings.Contains(host, ".") {
+				continue
+			}
+			parts := strings.Split(to, "/")
+			to = strings.Join(parts[:min(len(parts), 3)], "/")
+			if within(s.pkg, demonstration) {
+				needs[to] = s.path
+			} else {
+				gateway[to] = true
+			}
+		}
+	}
+	if len(needs) == 0 {
+		t.Fatalf("%s needs no module at all: it is not where it was", demonstration)
+	}
+	for to, by := range needs {
+		if !gateway[to] {
+			t.Errorf("%s imports %s, which the gateway does not need", by, to)
+		}
+	}
+}
+
 func TestEveryPackageHasOnePackageComment(t *testing.T) {
 	comments := map[string]int{}
 	for _, s := range sources(t) {

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
@@ -26,17 +27,33 @@ type asset struct {
 	contentType string
 }
 
+// sheets are the files under static/css of which the stylesheet is joined, in
+// the order in which they are to win over one another.
+var sheets = []string{"colours", "ground", "frame", "text", "choices", "forms", "enrol"}
+
 // assets are read once and never changed.
 var assets = map[string]asset{
-	stylesheet: readAsset(stylesheet, "text/css; charset=utf-8"),
-	icon:       readAsset(icon, "image/svg+xml"),
+	stylesheet: newAsset(joined(sheets), "text/css; charset=utf-8"),
+	icon:       newAsset(readStatic(icon), "image/svg+xml"),
 }
 
-func readAsset(name, contentType string) asset {
+func readStatic(name string) []byte {
 	content, err := static.ReadFile("static/" + name)
 	if err != nil {
 		panic(err) // the file is missing from the build
 	}
+	return content
+}
+
+func joined(sheets []string) []byte {
+	var all [][]byte
+	for _, name := range sheets {
+		all = append(all, readStatic("css/"+name+".css"))
+	}
+	return bytes.Join(all, []byte("\n"))
+}
+
+func newAsset(content []byte, contentType string) asset {
 	sum := sha256.Sum256(content)
 	return asset{content: content, hash: hex.EncodeToString(sum[:8]), contentType: contentType}
 }

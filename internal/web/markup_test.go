@@ -3,7 +3,10 @@ package web_test
 import (
 	"fmt"
 	"math"
+	"net/http"
+	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -163,7 +166,7 @@ func TestMarkupOfEveryPage(t *testing.T) {
 // the one for dark.
 func palette(t *testing.T, dark bool) map[string][3]float64 {
 	t.Helper()
-	css, err := os.ReadFile("static/gatehouse.css")
+	css, err := os.ReadFile("static/css/colours.css")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,16 +256,46 @@ func TestContrastInBothThemes(t *testing.T) {
 	}
 }
 
-// A colour outside the palette would escape the test above.
-func TestNoColourOutsideThePalette(t *testing.T) {
-	css, err := os.ReadFile("static/gatehouse.css")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, line := range strings.Split(string(css), "\n") {
-		colour := regexp.MustCompile(`#[0-9a-fA-F]{3,8}\b|rgba?\(`).FindString(line)
-		if colour != "" && !strings.HasPrefix(strings.TrimSpace(line), "--") && !strings.Contains(line, "#fff;") {
-			t.Errorf("line %d: %s", i+1, colour)
+// Each file under static/css is part of the stylesheet that is served, once.
+func TestStylesheetIsWhole(t *testing.T) {
+	p := &web.Pages{Prefix: prefix}
+	mux := http.NewServeMux()
+	p.Mount(mux)
+	w := httptest.NewRecorder()
+	mux.ServeHTTP(w, httptest.NewRequest(http.MethodGet, p.Stylesheet(), nil))
+	for name, css := range styles(t) {
+		if n := strings.Count(w.Body.String(), css); n != 1 {
+			t.Errorf("%s is %d times in the stylesheet", name, n)
 		}
 	}
+}
+
+// A colour outside the palette would escape the test of contrast.
+func TestNoColourOutsideThePalette(t *testing.T) {
+	for name, css := range styles(t) {
+		for i, line := range strings.Split(css, "\n") {
+			colour := regexp.MustCompile(`#[0-9a-fA-F]{3,8}\b|rgba?\(`).FindString(line)
+			if colour != "" && !strings.HasPrefix(strings.TrimSpace(line), "--") && !strings.Contains(line, "#fff;") {
+				t.Errorf("%s:%d: %s", name, i+1, colour)
+			}
+		}
+	}
+}
+
+// styles are the files of the stylesheet, by path.
+func styles(t *testing.T) map[string]string {
+	t.Helper()
+	names, err := filepath.Glob("static/css/*.css")
+	if err != nil || len(names) == 0 {
+		t.Fatal(names, err)
+	}
+	all := map[string]string{}
+	for _, name := range names {
+		css, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[name] = string(css)
+	}
+	return all
 }

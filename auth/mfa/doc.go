@@ -1,18 +1,24 @@
-// Package mfa holds the second factors of accounts. Today that is TOTP
-// (RFC 6238), the one-time password of an authenticator app: six digits, steps
-// of 30 seconds, HMAC-SHA1, which is what every app can do.
+// Package mfa holds the second factors of accounts.
 //
-// It owns the records `totp:<account>`: the secret, sealed, and the last step
-// that passed.
+// It owns these records, each followed by the account's id:
+//
+//	totp:           authenticator apps (RFC 6238): six digits, steps of 30 seconds,
+//	                HMAC-SHA1, which is what every app can do. The secrets are
+//	                sealed; beside each stands the last step that passed
+//	recovery_code:  ten codes for who lost everything else, as keyed hashes
+//	enrolment:      an administrator's demand that another factor is enrolled
+//
+// An authenticator comes and goes like this:
 //
 //	not enrolled --Offer--> offered (kept by the caller) --Confirm--> enrolled
-//	enrolled --Verify--> enrolled, this step and those before it used up
-//	enrolled --Reset--> not enrolled
+//	enrolled --Challenge, Verify--> enrolled, that answer used up
+//	enrolled --Remove, Reset--> not enrolled
 //
-// A code passes once: of any number of parallel submissions, at any replicas,
-// one moves the last step forward. Attempts are counted on the same counter as
-// those at the account's password.
+// An answer passes once: of any number of parallel submissions, at any
+// replicas, one changes the record. Attempts at all kinds are counted on the
+// same counter as those at the account's password.
 //
 // The package does not decide who owes a factor and knows no sign-in: callers
-// let nobody near it who has not proved the password before.
+// let nobody near it who has not proved the password before, nor let anybody
+// enrol beside what is enrolled who has not proved that too.
 package mfa

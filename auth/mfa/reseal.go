@@ -2,9 +2,9 @@ package mfa
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,8 +19,8 @@ import (
 func (t *TOTP) Reseal(ctx context.Context) (resealed int, err error) {
 	var stale []string
 	err = t.Store.Scan(ctx, prefix, func(k string, value []byte) error {
-		var rec record
-		if json.Unmarshal(value, &rec) != nil || !t.Keyring.Current(rec.Secret) {
+		apps, err := decodeApps(value)
+		if err != nil || slices.ContainsFunc(apps, func(a app) bool { return !t.Keyring.Current(a.Secret) }) {
 			stale = append(stale, strings.TrimPrefix(k, prefix))
 		}
 		return nil
@@ -29,25 +29,52 @@ func (t *TOTP) Reseal(ctx context.Context) (resealed int, err error) {
 		return 0, trouble("find TOTP secrets under older keys", err)
 	}
 	for _, account := range stale {
-		err := t.Store.Update(ctx, key(account), func(old []byte) ([]byte, time.Duration, error) {
-			if old == nil {
-				return nil, 0, store.ErrNoChange // forgotten meanwhile
-			}
-			rec, secret, err := t.open(account, old)
-			if err != nil {
-				return nil, 0, err
-			}
-			value, err := t.seal(account, rec, secret)
-			return value, store.KeepTTL, err
-		})
-		switch {
-		case errors.Is(err, store.ErrDown):
+		moved, err := t.resealOf(ctx, account)
+		resealed += moved
+		if errors.Is(err, store.ErrDown) {
 			return resealed, trouble("seal a TOTP secret anew", err)
-		case err != nil && t.Log != nil:
-			t.Log.WarnContext(ctx, "a TOTP secret cannot be sealed anew; its owner cannot sign in until reset-mfa", "account", account, "error", fmt.Errorf("reseal: %w", err))
-		case err == nil:
-			resealed++
+		}
+		if err != nil && t.Log != nil {
+			t.Log.WarnContext(ctx, "a TOTP secret cannot be sealed anew; its app proves nothing until it is removed", "account", account, "error", fmt.Errorf("reseal: %w", err))
 		}
 	}
 	return resealed, nil
+}
+
+// resealOf seals an account's secrets anew. One that no key opens does not keep
+// the account's others from it; the error is of one such.
+func (t *TOTP) resealOf(ctx context.Context, account string) (moved int, lost error) {
+	err := t.Store.Update(ctx, key(account), func(old []byte) ([]byte, time.Duration, error) {
+		moved, lost = 0, nil // of an earlier try
+		if old == nil {
+			return nil, 0, store.ErrNoChange // forgotten meanwhile
+		}
+		apps, err := decodeApps(old)
+		if err != nil {
+			return nil, 0, err
+		}
+		for i, a := range apps {
+			if t.Keyring.Current(a.Secret) {
+				continue
+			}
+			secret, err := t.open(account, a)
+			if err == nil {
+				apps[i].Secret, err = t.seal(account, secret)
+			}
+			if err != nil {
+				lost = err
+				continue
+			}
+			moved++
+		}
+		if moved == 0 {
+			return nil, 0, store.ErrNoChange
+		}
+		value, err := encodeApps(apps)
+		return value, store.KeepTTL, err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return moved, lost
 }

@@ -41,7 +41,11 @@ func TestReseal(t *testing.T) {
 	// Carol's is under a key that is lost; there is nothing to be done for her.
 	lost := *f
 	lost.Keyring = ringOf(t, "l")
-	sealed, err := lost.seal("carol", record{}, offers["carol"].Secret)
+	secret, err := lost.seal("carol", offers["carol"].Secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed, err := encodeApps([]app{{tag: tag{ID: "x"}, Secret: secret}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,10 +5,10 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base32"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,18 +41,16 @@ type TOTP struct {
 	Log *slog.Logger     // nil: nothing is logged
 }
 
-// record is what rests under totp:<account>.
-type record struct {
-	Secret []byte    `json:"secret"` // sealed
-	Last   int64     `json:"last"`   // the last step that passed
-	Since  time.Time `json:"since"`
-}
+const (
+	maxApps = 10
+	appName = "Authenticator app" // until the person calls it something else
+)
 
 // Kind is the factor's name in mfa.methods.
 func (t *TOTP) Kind() string { return kind }
 
-// Enrolled returns the account's authenticator app, if it has one. It opens no
-// secret. Errors: auth.ErrStoreDown.
+// Enrolled returns the account's authenticator apps. It opens no secret.
+// Errors: auth.ErrStoreDown.
 func (t *TOTP) Enrolled(ctx context.Context, account string) ([]auth.Authenticator, error) {
 	value, err := t.Store.Get(ctx, key(account))
 	switch {
@@ -61,10 +59,16 @@ func (t *TOTP) Enrolled(ctx context.Context, account string) ([]auth.Authenticat
 	case err != nil:
 		return nil, trouble("look for TOTP enrolment", err)
 	}
-	// One that cannot be read is there all the same: nobody gets around it.
-	var rec record
-	_ = json.Unmarshal(value, &rec)
-	return []auth.Authenticator{{ID: kind, Kind: kind, Since: rec.Since}}, nil
+	apps, err := decodeApps(value)
+	if err != nil {
+		// One that cannot be read is there all the same: nobody gets around it.
+		return []auth.Authenticator{{ID: kind, Kind: kind, Name: appName}}, nil
+	}
+	var all []auth.Authenticator
+	for _, a := range apps {
+		all = append(all, a.authenticator(kind))
+	}
+	return all, nil
 }
 
 // Challenge asks for the code that the app shows now.
@@ -82,9 +86,10 @@ func (t *TOTP) Holders(ctx context.Context) (map[string]bool, error) {
 	return holders, nil
 }
 
-// Verify checks a code. The device of the attempt is that of throttle.Device.
-// Errors: auth.ErrWrongCode also for a code that passed before and for an
-// account that is not enrolled, *auth.Throttled, auth.ErrStoreDown.
+// Verify checks a code of any of the account's apps. The device of the attempt
+// is that of throttle.Device. Errors: auth.ErrWrongCode also for a code that
+// passed before and for an account that is not enrolled, *auth.Throttled,
+// auth.ErrStoreDown.
 func (t *TOTP) Verify(ctx context.Context, c auth.Claimant, _ auth.Challenge, answer string) error {
 	account := c.Account
 	return t.counted(ctx, account, func() error {
@@ -92,27 +97,53 @@ func (t *TOTP) Verify(ctx context.Context, c auth.Claimant, _ auth.Challenge, an
 			if old == nil {
 				return nil, 0, auth.ErrWrongCode
 			}
-			rec, secret, err := t.open(account, old)
+			apps, err := decodeApps(old)
 			if err != nil {
 				return nil, 0, err
 			}
-			step, ok := match(secret, answer, t.step(), rec.Last)
-			if !ok {
-				return nil, 0, auth.ErrWrongCode
+			if err := t.use(account, apps, answer); err != nil {
+				return nil, 0, err
 			}
-			rec.Last = step
-			value, err := t.seal(account, rec, secret)
+			value, err := encodeApps(apps)
 			return value, 0, err
 		})
 	})
 }
 
-// Confirm enrols the offered app once a code proves that the person has it;
-// that code is then used up. Errors: auth.ErrWrongCode, *auth.Throttled,
-// auth.ErrStoreDown, and auth.ErrInvalidState for an account that is enrolled
-// already: somebody who holds only the password could otherwise begin an
-// enrolment, wait until the owner has enrolled, and put his own app in place
-// of it.
+// use finds the app that showed the answer and moves its last step forward. An
+// app that cannot be opened keeps nobody from using another; where none
+// matches, it is what went wrong.
+func (t *TOTP) use(account string, apps []app, answer string) error {
+	var unreadable error
+	for i := range apps {
+		a := &apps[i]
+		secret, err := t.open(account, *a)
+		if err != nil {
+			unreadable = err
+			continue
+		}
+		step, ok := match(secret, answer, t.step(), a.Last)
+		if !ok {
+			continue
+		}
+		a.Last, a.Used = step, t.now().UTC()
+		// Under the newest key, so that secrets move to it as they are used.
+		a.Secret, err = t.seal(account, secret)
+		return err
+	}
+	if unreadable != nil {
+		return unreadable
+	}
+	return auth.ErrWrongCode
+}
+
+// Confirm enrols the offered app, beside those that the account has, once a
+// code proves that the person has it; that code is then used up. Errors:
+// auth.ErrWrongCode, *auth.Throttled, auth.ErrStoreDown, and
+// auth.ErrInvalidState for an offer that was confirmed before, for one app too
+// many, and at a sign-in for an account that is enrolled already: somebody who
+// holds only the password could otherwise begin an enrolment, wait until the
+// owner has enrolled, and add an app of his own.
 func (t *TOTP) Confirm(ctx context.Context, c auth.Claimant, e auth.Enrolment, answer string) error {
 	account := c.Account
 	raw, err := encoding.DecodeString(e.Secret)
@@ -124,39 +155,91 @@ func (t *TOTP) Confirm(ctx context.Context, c auth.Claimant, e auth.Enrolment, a
 		if !ok {
 			return auth.ErrWrongCode
 		}
-		value, err := t.seal(account, record{Last: step, Since: t.now()}, e.Secret)
-		if err != nil {
-			return err
-		}
-		err = t.Store.Create(ctx, key(account), value, 0)
-		if errors.Is(err, store.ErrExists) {
-			return fmt.Errorf("confirm TOTP enrolment: %w", auth.ErrInvalidState)
-		}
-		return err
+		return t.Store.Update(ctx, key(account), func(old []byte) ([]byte, time.Duration, error) {
+			apps, err := t.joined(c, old, e, step)
+			if err != nil {
+				return nil, 0, err
+			}
+			value, err := encodeApps(apps)
+			return value, 0, err
+		})
 	})
 }
 
-// Reset forgets the account's app and its last step. Errors:
+// joined returns the apps of a record with the offered one.
+func (t *TOTP) joined(c auth.Claimant, old []byte, e auth.Enrolment, step int64) ([]app, error) {
+	var apps []app
+	if old != nil {
+		var err error
+		if apps, err = decodeApps(old); err != nil {
+			return nil, err
+		}
+	}
+	if len(apps) > 0 && c.Purpose != auth.PurposeEnrol || len(apps) >= maxApps {
+		return nil, fmt.Errorf("confirm TOTP enrolment: %w", auth.ErrInvalidState)
+	}
+	for _, a := range apps {
+		secret, err := t.open(c.Account, a)
+		if err == nil && subtle.ConstantTimeCompare([]byte(secret), []byte(e.Secret)) == 1 {
+			return nil, fmt.Errorf("confirm TOTP enrolment again: %w", auth.ErrInvalidState)
+		}
+	}
+	sealed, err := t.seal(c.Account, e.Secret)
+	if err != nil {
+		return nil, err
+	}
+	return append(apps, app{tag: newTag(e.Name, appName, tagsOf(apps), t.now()), Secret: sealed, Last: step}), nil
+}
+
+// Remove forgets one app of the account. Errors: auth.ErrNotFound,
+// auth.ErrStoreDown.
+func (t *TOTP) Remove(ctx context.Context, account, id string) error {
+	return t.edit(ctx, account, id, func(apps []app, i int) []app { return slices.Delete(apps, i, i+1) })
+}
+
+// Rename calls one app of the account something else. Errors:
+// auth.ErrMalformed for what is no name, auth.ErrNotFound, auth.ErrStoreDown.
+func (t *TOTP) Rename(ctx context.Context, account, id, name string) error {
+	name = cleanName(name)
+	if name == "" {
+		return fmt.Errorf("rename authenticator app: %w: no name", auth.ErrMalformed)
+	}
+	return t.edit(ctx, account, id, func(apps []app, i int) []app {
+		apps[i].Name = name
+		return apps
+	})
+}
+
+func (t *TOTP) edit(ctx context.Context, account, id string, change func(apps []app, i int) []app) error {
+	err := t.Store.Update(ctx, key(account), func(old []byte) ([]byte, time.Duration, error) {
+		if old == nil {
+			return nil, 0, auth.ErrNotFound
+		}
+		apps, err := decodeApps(old)
+		if err != nil {
+			return nil, 0, err
+		}
+		i := slices.IndexFunc(apps, func(a app) bool { return a.ID == id })
+		if i < 0 {
+			return nil, 0, auth.ErrNotFound
+		}
+		if apps = change(apps, i); len(apps) == 0 {
+			return nil, 0, nil
+		}
+		value, err := encodeApps(apps)
+		return value, 0, err
+	})
+	return trouble("change an authenticator app", err)
+}
+
+// Reset forgets the account's apps and their last steps. Errors:
 // auth.ErrStoreDown.
 func (t *TOTP) Reset(ctx context.Context, account string) error {
 	return trouble("forget TOTP enrolment", t.Store.Delete(ctx, key(account)))
 }
 
-// counted judges an attempt after it was counted. A right one clears the
-// counter: whoever gets here gave the password first, so both are proved.
 func (t *TOTP) counted(ctx context.Context, account string, judge func() error) error {
-	device := throttle.Device(ctx)
-	if _, err := t.Throttle.Begin(ctx, account, device); err != nil {
-		return err
-	}
-	if err := judge(); err != nil {
-		return trouble("check TOTP code", err)
-	}
-	if err := t.Throttle.Reset(ctx, account, device); err != nil && t.Log != nil {
-		// The code is used up; refusing it now would only confuse.
-		t.Log.WarnContext(ctx, "a right code stays counted as an attempt", "account", account, "error", err)
-	}
-	return nil
+	return attempts{t.Throttle, t.Log}.counted(ctx, account, "check TOTP code", judge)
 }
 
 // match finds the step whose code the answer is: within the window around now
@@ -202,38 +285,9 @@ func normalize(answer string) (code string, ok bool) {
 	return code, true
 }
 
-// open decodes a record and unseals its secret, base32.
-func (t *TOTP) open(account string, value []byte) (record, string, error) {
-	var rec record
-	if err := json.Unmarshal(value, &rec); err != nil {
-		return record{}, "", fmt.Errorf("decode TOTP record: %w", err)
-	}
-	secret, err := t.Keyring.Open(rec.Secret, kind, account)
-	if err != nil {
-		return record{}, "", fmt.Errorf("open TOTP secret: %w", err)
-	}
-	return rec, string(secret), nil
-}
-
-// seal encodes a record with its secret sealed under the newest key, so that
-// secrets move to it as they are used.
-func (t *TOTP) seal(account string, rec record, secret string) ([]byte, error) {
-	sealed, err := t.Keyring.Seal([]byte(secret), kind, account)
-	if err != nil {
-		return nil, fmt.Errorf("seal TOTP secret: %w", err)
-	}
-	rec.Secret = sealed
-	return json.Marshal(rec)
-}
-
 func (t *TOTP) step() int64 { return t.now().Unix() / period }
 
-func (t *TOTP) now() time.Time {
-	if t.Now == nil {
-		return time.Now()
-	}
-	return t.Now()
-}
+func (t *TOTP) now() time.Time { return timeOf(t.Now) }
 
 const prefix = kind + ":"
 
@@ -246,20 +300,4 @@ func newSecret() string {
 	b := make([]byte, secretSize)
 	rand.Read(b) // never fails (crypto/rand)
 	return encoding.EncodeToString(b)
-}
-
-// trouble wraps an error of the store in what callers look for and lets
-// verdicts through.
-func trouble(doing string, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, auth.ErrWrongCode):
-		return auth.ErrWrongCode
-	case errors.Is(err, store.ErrConflict):
-		return &auth.Throttled{RetryAfter: time.Second}
-	case errors.Is(err, store.ErrDown):
-		return fmt.Errorf("%s: %w: %w", doing, auth.ErrStoreDown, err)
-	}
-	return fmt.Errorf("%s: %w", doing, err)
 }

@@ -104,6 +104,14 @@ func (a *administration) records() []provision.Records {
 			Kind: mfa.RecordKind, PerAccount: true, Read: a.totp.CheckRecord,
 			Cure: "its codes cannot be checked: put the key that sealed it back into secrets.keys, or run gatehouse user reset-mfa ID; a repair leaves it alone",
 		},
+		{
+			Kind: mfa.RecoveryKind, PerAccount: true, Read: a.recovery.CheckRecord,
+			Cure: "none of these recovery codes can be used: run gatehouse user reset-mfa ID --factor recovery_code; a repair leaves it alone",
+		},
+		{
+			Kind: mfa.DemandKind, PerAccount: true, Read: a.factors.Demands.CheckRecord,
+			Cure: "it counts as a demand, and ends when the account enrols a second factor; a repair leaves it alone",
+		},
 	}
 }
 

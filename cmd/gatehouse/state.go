@@ -41,6 +41,9 @@ type state struct {
 	resolver  *provision.Resolver
 	passwords *local.Passwords
 	totp      *mfa.TOTP
+	recovery  *mfa.Recovery
+	demands   *mfa.Demands
+	factors   mfa.Factors
 	sessions  *session.Sessions
 	cookies   cookie.Policy
 }
@@ -77,6 +80,9 @@ func (s *state) open(ctx context.Context) error {
 		MinLength: s.cfg.Local.Password.MinLength, Log: s.log,
 	}
 	s.totp = &mfa.TOTP{Store: s.store, Keyring: s.keyring, Throttle: attempts, Issuer: s.cfg.MFA.TOTP.Issuer, Log: s.log}
+	s.recovery = &mfa.Recovery{Store: s.store, Index: s.index, Throttle: attempts, Log: s.log}
+	s.demands = &mfa.Demands{Store: s.store}
+	s.factors = mfa.Factors{Kinds: []mfa.Keeper{s.totp, s.recovery}, Demands: s.demands}
 
 	public, err := url.Parse(s.cfg.Server.PublicURL)
 	if err != nil {
@@ -150,7 +156,7 @@ func (s *state) close() error { return s.store.Close() }
 // administration returns what the user and session commands work on.
 func (s *state) administration() *administration {
 	a := &administration{
-		directory: s.directory, passwords: s.passwords, totp: s.totp, sessions: s.sessions, log: s.log,
+		directory: s.directory, passwords: s.passwords, totp: s.totp, recovery: s.recovery, factors: s.factors, sessions: s.sessions, log: s.log,
 		inactivity: s.inactivity(), cfg: s.cfg,
 	}
 	for _, c := range s.cfg.Connections {
@@ -179,15 +185,15 @@ func (c credentials) HasPassword(ctx context.Context, account string) (bool, err
 }
 
 func (c credentials) HasFactor(ctx context.Context, account string) (bool, error) {
-	apps, err := c.s.totp.Enrolled(ctx, account)
-	return len(apps) > 0, err
+	all, err := c.s.factors.All(ctx, account)
+	return mfa.Satisfies(all), err
 }
 
 func (c credentials) Forget(ctx context.Context, account string) error {
 	if _, err := c.s.sessions.EndAccount(ctx, account); err != nil {
 		return err
 	}
-	return errors.Join(c.s.passwords.Delete(ctx, account), c.s.totp.Reset(ctx, account))
+	return errors.Join(c.s.passwords.Delete(ctx, account), c.s.factors.Reset(ctx, account))
 }
 
 // sameSite is the value of session.same_site, which is valid.

@@ -24,7 +24,9 @@ const userUsage = `usage: gatehouse user COMMAND [flags]
   enable NAME         the opposite
   delete NAME         for ever, with its links, password and factors
   set-password NAME   asks on the terminal, or [--password-stdin]
-  reset-mfa NAME      forget its second factors; the next sign-in enrols anew
+  factors NAME        its second factors
+  reset-mfa NAME      forget its second factors, or one of them  [--factor ID]
+  require-mfa NAME    the next local sign-in enrols a second factor, after it has proved one where there is one
   unlink NAME         cut the tie to an identity provider  --connection ID [--subject S]
   inactive            run the rule jit_provisioning.inactive now  [--dry-run | --force]
 
@@ -49,7 +51,7 @@ type userCommand struct {
 	username                optional
 	group, attr, unset      list
 	connection              string
-	subject                 optional
+	subject, factor         optional
 	all, dryRun, force      bool
 
 	attributes map[string][]string // attr, read
@@ -75,7 +77,9 @@ func userVerbs() map[string][]string {
 		"enable":       {},
 		"delete":       {},
 		"set-password": {flagPassword},
-		"reset-mfa":    {},
+		"factors":      {},
+		"reset-mfa":    {"factor"},
+		"require-mfa":  {},
 		"unlink":       {flagConnection, "subject"},
 		"inactive":     {"dry-run", "force"},
 	}
@@ -120,7 +124,8 @@ func (c *userCommand) define(flags *flag.FlagSet, name string) {
 	default:
 		flags.Var(map[string]flag.Value{
 			"username": &c.username, "email": &c.email, "name": &c.fullName, "groups": &c.groups, "subject": &c.subject,
-			"group": &c.group, "attr": &c.attr, "unset": &c.unset,
+			"factor": &c.factor,
+			"group":  &c.group, "attr": &c.attr, "unset": &c.unset,
 		}[name], name, "")
 	}
 }

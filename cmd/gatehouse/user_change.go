@@ -111,14 +111,6 @@ func (a *administration) setPassword(ctx context.Context, id, password string, s
 	return a.note(ctx, id, auth.EventPasswordSet, stderr), err
 }
 
-func (a *administration) resetMFA(ctx context.Context, id string, stderr io.Writer) (decision string, err error) {
-	if err := a.totp.Reset(ctx, id); err != nil {
-		return "", err
-	}
-	err = a.endAll(ctx, id, stderr) // what a lost or stolen app has opened closes
-	return a.note(ctx, id, auth.EventFactorsReset, stderr), err
-}
-
 // unlink ends no session itself: those that came through the link end at their
 // next use, because the account no longer has it.
 func (a *administration) unlink(ctx context.Context, c *userCommand, id string, stderr io.Writer) (decision string, err error) {

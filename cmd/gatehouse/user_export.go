@@ -28,11 +28,6 @@ type exportView struct {
 	HistoryCut   bool                     `json:"history_truncated"`
 }
 
-type factorView struct {
-	Kind  string    `json:"kind"`
-	Since time.Time `json:"since"`
-}
-
 // deviceView is a browser that has signed in with a password.
 type deviceView struct {
 	LastSignIn time.Time `json:"last_sign_in"`
@@ -100,7 +95,7 @@ func (a *administration) exportAll(ctx context.Context, stdout io.Writer) error 
 // export collects what is kept about one account.
 func (a *administration) export(ctx context.Context, account provision.View) (v exportView, err error) {
 	v = exportView{
-		View: withoutNull(account), Factors: []factorView{}, KnownDevices: []deviceView{}, Sessions: []exportSession{},
+		View: withoutNull(account), KnownDevices: []deviceView{}, Sessions: []exportSession{},
 	}
 	history, err := a.directory.History(ctx, account.ID)
 	if err != nil {
@@ -113,13 +108,11 @@ func (a *administration) export(ctx context.Context, account provision.View) (v 
 	if v.PasswordSet, err = a.passwords.Since(ctx, account.ID); err != nil {
 		return v, err
 	}
-	app, err := a.totp.Since(ctx, account.ID)
+	factors, err := a.factors.All(ctx, account.ID)
 	if err != nil {
 		return v, err
 	}
-	if !app.IsZero() {
-		v.Factors = append(v.Factors, factorView{a.totp.Kind(), app.UTC()})
-	}
+	v.Factors = factorViews(factors)
 	devices, err := a.passwords.Devices(ctx, account.ID)
 	if err != nil {
 		return v, err

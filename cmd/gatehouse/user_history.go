@@ -99,11 +99,13 @@ func writeHistory(w io.Writer, h provision.History) error {
 
 func headline(e provision.HistoryEntry) string {
 	did := map[string]string{
-		string(auth.EventPasswordSet):    "password set",
-		string(auth.EventFactorsReset):   "second factors reset",
-		string(auth.EventFactorEnrolled): "second factor enrolled",
-		provision.EventDeleting:          "deletion begun",
-		provision.EventHistoryLost:       "what happened before was lost, noted",
+		string(auth.EventPasswordSet):     "password set",
+		string(auth.EventFactorsReset):    "second factors reset",
+		string(auth.EventFactorEnrolled):  "second factor enrolled",
+		string(auth.EventFactorRemoved):   "second factor removed",
+		string(auth.EventEnrolmentForced): "enrolment of a second factor demanded",
+		provision.EventDeleting:           "deletion begun",
+		provision.EventHistoryLost:        "what happened before was lost, noted",
 	}[e.Event]
 	if did == "" {
 		did = e.Event

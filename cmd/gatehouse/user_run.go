@@ -25,6 +25,8 @@ type administration struct {
 	directory  *provision.Directory
 	passwords  *local.Passwords
 	totp       *mfa.TOTP
+	recovery   *mfa.Recovery
+	factors    mfa.Factors
 	sessions   *session.Sessions
 	inactivity *provision.Inactivity
 	cfg        *config.Config
@@ -75,6 +77,8 @@ func (a *administration) execute(ctx context.Context, c *userCommand, password s
 		return a.exportOne(ctx, account, stdout)
 	case "history":
 		return a.history(ctx, c, account.ID, stdout)
+	case "factors":
+		return a.listFactors(ctx, c, account, stdout)
 	case "set":
 		decision, err = a.set(ctx, c, account.ID)
 	case "disable":
@@ -86,7 +90,9 @@ func (a *administration) execute(ctx context.Context, c *userCommand, password s
 	case "set-password":
 		decision, err = a.setPassword(ctx, account.ID, password, stderr)
 	case "reset-mfa":
-		decision, err = a.resetMFA(ctx, account.ID, stderr)
+		decision, err = a.resetMFA(ctx, c, account.ID, stderr)
+	case "require-mfa":
+		decision, err = a.requireMFA(ctx, account.ID, stderr)
 	case "unlink":
 		decision, err = a.unlink(ctx, c, account.ID, stderr)
 	}
@@ -108,6 +114,7 @@ func (a *administration) done(ctx context.Context, c *userCommand, account provi
 	past := map[string]string{
 		"add": "Added", "set": "Changed", "disable": "Disabled", "enable": "Enabled", "delete": "Deleted",
 		"set-password": "Changed the password of", "reset-mfa": "Reset the second factors of", "unlink": "Unlinked",
+		"require-mfa": "The next local sign-in enrols a second factor of",
 	}[c.verb]
 	fmt.Fprintf(stderr, "%s %s.\n", past, printable(account.Username))
 	if decision != "" {

@@ -20,6 +20,9 @@ type accountView struct {
 	provision.View
 	HasPassword bool     `json:"has_password"`
 	Factors     []string `json:"factors"`
+	// Authenticators are what Factors are the kinds of; a list of accounts has
+	// none.
+	Authenticators []factorView `json:"authenticators,omitempty"`
 }
 
 // view adds what an account can prove itself with.
@@ -28,8 +31,15 @@ func (a *administration) view(ctx context.Context, account provision.View) (acco
 	if err != nil {
 		return accountView{}, err
 	}
-	apps, err := a.totp.Enrolled(ctx, account.ID)
-	return a.newView(account, password, len(apps) > 0), err
+	factors, err := a.factors.All(ctx, account.ID)
+	v := newView(account, password, nil)
+	v.Authenticators = factorViews(factors)
+	for _, f := range factors {
+		if !slices.Contains(v.Factors, f.Kind) {
+			v.Factors = append(v.Factors, f.Kind)
+		}
+	}
+	return v, err
 }
 
 // views is view of many accounts; it does not ask for each.
@@ -38,23 +48,19 @@ func (a *administration) views(ctx context.Context, accounts []provision.View) (
 	if err != nil {
 		return nil, err
 	}
-	apps, err := a.totp.Holders(ctx)
+	factors, err := a.factors.Holders(ctx)
 	if err != nil {
 		return nil, err
 	}
 	views := make([]accountView, 0, len(accounts))
 	for _, account := range accounts {
-		views = append(views, a.newView(account, passwords[account.ID], apps[account.ID]))
+		views = append(views, newView(account, passwords[account.ID], factors[account.ID]))
 	}
 	return views, nil
 }
 
-func (a *administration) newView(account provision.View, password, app bool) accountView {
-	v := accountView{View: withoutNull(account), HasPassword: password, Factors: []string{}}
-	if app {
-		v.Factors = append(v.Factors, a.totp.Kind())
-	}
-	return v
+func newView(account provision.View, password bool, factors []string) accountView {
+	return accountView{View: withoutNull(account), HasPassword: password, Factors: orEmpty(factors)}
 }
 
 // withoutNull makes the values of blank attributes lists.
@@ -106,7 +112,7 @@ func writeAccount(w io.Writer, v accountView) error {
 	} else {
 		row("password", "none")
 	}
-	rows("factors", v.Factors)
+	rows("factors", factorLines(v.Authenticators))
 	row("created", v.Created.Format(time.RFC3339))
 	if !v.LastSignIn.IsZero() {
 		row("last sign-in", v.LastSignIn.Format(time.DateOnly))

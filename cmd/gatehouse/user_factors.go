@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"gatehouse/auth"
+	"gatehouse/auth/mfa"
+	"gatehouse/provision"
+)
+
+// factorView is something that an account proves itself with, as programs read
+// it.
+type factorView struct {
+	ID    string    `json:"id"`
+	Kind  string    `json:"kind"`
+	Name  string    `json:"name,omitempty"`
+	Since time.Time `json:"since"`
+	Used  time.Time `json:"used,omitzero"`
+	// Left is how many recovery codes are not used.
+	Left *int `json:"left,omitempty"`
+	// Barred says that it cannot prove anything now.
+	Barred bool `json:"barred,omitempty"`
+}
+
+// factorsView is what an account proves itself with, as programs read it.
+type factorsView struct {
+	Factors []factorView `json:"factors"`
+	// Demanded: the next local sign-in enrols one.
+	Demanded bool `json:"enrolment_demanded"`
+}
+
+func factorViews(all []auth.Authenticator) []factorView {
+	views := []factorView{}
+	for _, f := range all {
+		v := factorView{ID: f.ID, Kind: f.Kind, Name: f.Name, Since: f.Since.UTC(), Used: f.Used, Barred: f.Barred}
+		if f.Kind == mfa.RecoveryKind {
+			v.Left = &f.Left
+		}
+		views = append(views, v)
+	}
+	return views
+}
+
+// factorLines are authenticators for people.
+func factorLines(views []factorView) (lines []string) {
+	for _, v := range views {
+		lines = append(lines, v.Kind+v.remark())
+	}
+	return lines
+}
+
+// remark is what there is to say of an authenticator beside its kind.
+func (v factorView) remark() string {
+	text := ""
+	if v.Name != "" {
+		text += " " + fmt.Sprintf("%q", v.Name)
+	}
+	if v.Left != nil {
+		text += fmt.Sprintf(" (%d left)", *v.Left)
+	}
+	if v.Barred {
+		text += " (cannot be used now)"
+	}
+	return text
+}
+
+// listFactors prints what an account proves itself with.
+func (a *administration) listFactors(ctx context.Context, c *userCommand, account provision.View, stdout io.Writer) error {
+	all, err := a.factors.All(ctx, account.ID)
+	if err != nil {
+		return err
+	}
+	v := factorsView{Factors: factorViews(all)}
+	if v.Demanded, err = a.factors.Demands.Demanded(ctx, account.ID); err != nil {
+		return err
+	}
+	if c.json {
+		return writeJSON(stdout, v)
+	}
+	table := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "ID\tFACTOR\tSINCE\tLAST USED")
+	for _, f := range v.Factors {
+		used := "never"
+		if !f.Used.IsZero() {
+			used = f.Used.Format(time.RFC3339)
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", printable(f.ID), printable(f.Kind+f.remark()), f.Since.Format(time.RFC3339), used)
+	}
+	if err := table.Flush(); err != nil || !v.Demanded {
+		return err
+	}
+	_, err = fmt.Fprintln(stdout, "The next local sign-in enrols another.")
+	return err
+}
+
+// resetMFA forgets all factors, or one of them.
+func (a *administration) resetMFA(ctx context.Context, c *userCommand, id string, stderr io.Writer) (decision string, err error) {
+	event := auth.EventFactorsReset
+	if !c.factor.given {
+		err = a.factors.Reset(ctx, id)
+	} else {
+		event = auth.EventFactorRemoved
+		ctx, err = a.removeFactor(ctx, id, c.factor.value)
+	}
+	if err != nil {
+		return "", err
+	}
+	err = a.endAll(ctx, id, stderr) // what a lost or stolen app has opened closes
+	return a.note(ctx, id, event, stderr), err
+}
+
+// removeFactor forgets one factor; the returned context says which.
+func (a *administration) removeFactor(ctx context.Context, account, id string) (context.Context, error) {
+	all, err := a.factors.All(ctx, account)
+	if err != nil {
+		return ctx, err
+	}
+	i := slices.IndexFunc(all, func(f auth.Authenticator) bool { return f.ID == id })
+	if i < 0 {
+		return ctx, fmt.Errorf("the account has no factor %q; gatehouse user factors lists them", id)
+	}
+	if err := a.factors.Remove(ctx, account, all[i].Kind, id); err != nil {
+		return ctx, err
+	}
+	detail := all[i].Kind + " " + all[i].Name
+	return provision.WithActor(ctx, provision.Actor{Kind: provision.ActorAdministrator, Name: administrator(ctx)}, detail), nil
+}
+
+// requireMFA demands that the next local sign-in enrols a factor.
+func (a *administration) requireMFA(ctx context.Context, id string, stderr io.Writer) (decision string, err error) {
+	if err := a.factors.Demands.Demand(ctx, id); err != nil {
+		return "", err
+	}
+	return a.note(ctx, id, auth.EventEnrolmentForced, stderr), nil
+}

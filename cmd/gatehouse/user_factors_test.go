@@ -1,0 +1,119 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/pquerna/otp/totp"
+
+	"gatehouse/auth"
+)
+
+// addApp gives the account an authenticator app beside those that it has.
+func addApp(t *testing.T, a *state, account, name string) {
+	t.Helper()
+	by := auth.Claimant{Account: account, Label: "ada", Purpose: auth.PurposeEnrol}
+	e, err := a.totp.Offer(t.Context(), by)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Name = name
+	code, err := totp.GenerateCode(e.Secret, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.totp.Confirm(t.Context(), by, e, code); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestFactorCommands(t *testing.T) {
+	for name, open := range places(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := open(t)
+			p.must(t, "", "user", "add", "ada")
+			id := p.shown(t, "ada").ID
+			listed := func() (v factorsView) {
+				if err := json.Unmarshal([]byte(p.must(t, "", "user", "factors", "ada", "--json").stdout), &v); err != nil {
+					t.Fatal(err)
+				}
+				return v
+			}
+			if got := listed(); got.Factors == nil || len(got.Factors) != 0 || got.Demanded {
+				t.Errorf("of a new account: %+v", got)
+			}
+			p.use(t, func(a *state) {
+				addApp(t, a, id, "phone")
+				addApp(t, a, id, "tablet")
+				if err := a.recovery.Keep(t.Context(), id, a.recovery.Generate()); err != nil {
+					t.Fatal(err)
+				}
+			})
+			p.must(t, "", "user", "require-mfa", "ada")
+			ten := 10
+			want := factorsView{Factors: []factorView{
+				{Kind: "totp", Name: "phone"}, {Kind: "totp", Name: "tablet"}, {ID: "recovery_code", Kind: "recovery_code", Left: &ten},
+			}, Demanded: true}
+			ids := cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".ID" }, cmp.Comparer(func(a, b string) bool { return (a == "") != (b == "") || a == b }))
+			has := listed()
+			if d := cmp.Diff(want, has, ids, cmpopts.IgnoreFields(factorView{}, "Since")); d != "" {
+				t.Errorf("factors (-want +got):\n%s", d)
+			}
+			shown := p.shown(t, "ada")
+			if d := cmp.Diff([]string{"totp", "recovery_code"}, shown.Factors); d != "" {
+				t.Errorf("kinds (-want +got):\n%s", d)
+			}
+			if d := cmp.Diff(has.Factors, shown.Authenticators); d != "" {
+				t.Errorf("authenticators (-listed +shown):\n%s", d)
+			}
+			for _, part := range []string{`totp "phone"`, "(10 left)", "never", "enrols another"} {
+				if out := p.must(t, "", "user", "factors", "ada").stdout; !strings.Contains(out, part) {
+					t.Errorf("the list does not say %q:\n%s", part, out)
+				}
+			}
+
+			p.refused(t, "no factor", "user", "reset-mfa", "ada", "--factor", "none")
+			_, alive := p.signIn(t, id)
+			p.must(t, "", "user", "reset-mfa", "ada", "--factor", has.Factors[0].ID)
+			if alive() {
+				t.Error("a session outlives its factor")
+			}
+			if out := p.must(t, "", "user", "history", "ada").stdout; !strings.Contains(out, "second factor removed by administrator") || !strings.Contains(out, "totp phone") {
+				t.Errorf("the history does not say what was removed:\n%s", out)
+			}
+			if got := p.shown(t, "ada"); len(got.Authenticators) != 2 || got.Authenticators[0].Name != "tablet" {
+				t.Errorf("left: %+v", got.Authenticators)
+			}
+		})
+	}
+}
+
+// Attack: recovery codes that are left alone count as a second factor, so that
+// none is enrolled or asked for.
+func TestRecoveryCodesAloneAreNoFactor(t *testing.T) {
+	for name, open := range places(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := open(t)
+			p.must(t, "", "user", "add", "ada")
+			id := p.shown(t, "ada").ID
+			p.use(t, func(a *state) {
+				if err := a.recovery.Keep(t.Context(), id, a.recovery.Generate()); err != nil {
+					t.Fatal(err)
+				}
+				if has, err := (credentials{a}).HasFactor(t.Context(), id); has || err != nil {
+					t.Errorf("HasFactor = %v, %v", has, err)
+				}
+				addApp(t, a, id, "")
+				if has, err := (credentials{a}).HasFactor(t.Context(), id); !has || err != nil {
+					t.Errorf("HasFactor with an app = %v, %v", has, err)
+				}
+			})
+		})
+	}
+}

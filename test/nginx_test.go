@@ -224,7 +224,7 @@ func nginxOfTheDocument(t *testing.T, gateway, app string) (server, beside strin
 
 // TestNginxOfTheDocument: with the lines of docs/forward-auth.md people come
 // back to what they wanted, query and all; the application is told who they
-// are whatever the client says, and is not given the session.
+// are whatever the client says, and is given no cookie of Gatehouse.
 func TestNginxOfTheDocument(t *testing.T) {
 	t.Parallel()
 	app := servers.StartApp(t)
@@ -259,7 +259,25 @@ func TestNginxOfTheDocument(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, values, want)
 		}
 	}
-	if strings.Contains(got.Head, "_gatehouse=") || !strings.Contains(got.Head, "theme=dark") {
-		t.Errorf("the application was given the session:\n%s", got.Head)
+	if strings.Contains(got.Head, "_gatehouse") || !strings.Contains(got.Head, "theme=dark") {
+		t.Errorf("the application was given a cookie of Gatehouse:\n%s", got.Head)
+	}
+
+	// Attack: a sibling site, or the application itself, plants a cookie that is
+	// taken out in place of the session's, which the application then reads.
+	session, device := "_gatehouse="+v.cookie(n.URL, "_gatehouse"), "_gatehouse_device="+v.cookie(n.URL, "_gatehouse_device")
+	for sent, want := range map[string]string{
+		"theme=dark; x_gatehouse=1; " + session:                                    "theme=dark; x_gatehouse=1",
+		"__Host-_gatehouse=a; theme=dark; " + session + "; " + device:              "theme=dark",
+		session + "; _gatehouse_0=a; theme=dark; __Secure-_Gatehouse=a; " + device: "theme=dark",
+		session + ";_gatehouse-x;theme=dark":                                       "theme=dark",
+		session + "; theme=dark" + strings.Repeat("; _gatehouse_0=a", 5):           "",
+		session: "",
+	} {
+		v := newVisitor(t, "")
+		v.get(n.URL+"/reports", "Cookie", sent).wants(t, http.StatusOK)
+		if got := strings.Trim(strings.Join(app.Last(t).Header.Values("Cookie"), "|"), " ;"); got != want {
+			t.Errorf("of %q the application was given %q, want %q", sent, got, want)
+		}
 	}
 }

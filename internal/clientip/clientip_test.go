@@ -45,6 +45,7 @@ func TestPeer(t *testing.T) {
 		{"mapped peer is trusted", []string{"10.0.0.0/8"}, "[::ffff:10.1.1.1]:1", xff("::ffff:192.0.2.7"), "192.0.2.7", true},
 		{"mapped prefix", []string{"::ffff:10.0.0.0/104"}, "10.1.1.1:1", xff("192.0.2.7"), "192.0.2.7", true},
 		{"single address", []string{"10.1.1.1"}, "10.1.1.1:1", xff("192.0.2.7"), "192.0.2.7", true},
+		{"mapped single address", []string{"::ffff:10.1.1.1"}, "10.1.1.1:1", xff("192.0.2.7"), "192.0.2.7", true},
 		{"neighbour of a single address", []string{"10.1.1.1"}, "10.1.1.2:1", xff("192.0.2.7"), "10.1.1.2", false},
 		{"forwarded", []string{"10.0.0.0/8"}, "10.1.1.1:1", map[string][]string{"Forwarded": {`for=1.1.1.1, For="[2001:db8::7]:4711";proto=https`}}, "2001:db8::7", true},
 		{"forwarded obfuscated", []string{"10.0.0.0/8"}, "10.1.1.1:1", map[string][]string{"Forwarded": {`for=_hidden`}}, "10.1.1.1", true},

@@ -11,7 +11,7 @@
 //
 //	Start ----> live --Authenticate--> live     (Seen moves forward, coarsely)
 //	              |---- idle too long, too old --> gone
-//	              |---- End, EndID, EndAccount, EndNotified --> gone, on every replica
+//	              |---- End, EndID, EndAccount, EndOthers, EndNotified --> gone, on every replica
 //	              |---- People knows nobody for it --> gone, on every replica
 //	              '---- the same browser's next Start --> gone
 //

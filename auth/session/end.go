@@ -48,6 +48,20 @@ func (s *Sessions) EndAccount(ctx context.Context, account string) (int, error) 
 	return s.endListed(ctx, ofAccount(account), func(*auth.Session) bool { return true })
 }
 
+// EndOthers ends every session of an account but one, whose id Authenticate
+// gives, and returns how many there were. A sign-in that is under way ends with
+// them: it may be the stranger's because of whom the password was changed.
+// Errors: auth.ErrStoreDown.
+func (s *Sessions) EndOthers(ctx context.Context, account, keep string) (int, error) {
+	if account == "" {
+		return 0, nil
+	}
+	if err := s.noteEnd(ctx, account); err != nil {
+		return 0, err
+	}
+	return s.endListed(ctx, ofAccount(account), func(sess *auth.Session) bool { return sess.ID != keep })
+}
+
 // EndNotified ends the sessions that an identity provider has ended and
 // returns how many there were. Where the notice names both a subject and a
 // session of the provider, sessions of that subject end that are of this

@@ -54,6 +54,64 @@ func TestEndAccount(t *testing.T) {
 	}
 }
 
+// Whoever ends the other sessions keeps the one that they are in, on every
+// replica, and a sign-in of before, such as a thief's, becomes no session.
+func TestEndOthers(t *testing.T) {
+	w := newWorld(t)
+	s, other := w.replica(), w.replica()
+	mine, bob := &browser{}, &browser{}
+	kept := mine.start(t, s, of("alice"))
+	bob.start(t, s, of("bob"))
+	var others []*browser
+	for range 20 {
+		b := &browser{}
+		b.start(t, other, of("alice"))
+		others = append(others, b)
+	}
+	underWay := of("alice")
+	underWay.Created = w.now()
+	w.advance(time.Second)
+	if n, err := s.EndOthers(t.Context(), "alice", kept.ID); err != nil || n != 20 {
+		t.Fatalf("EndOthers = %d, %v", n, err)
+	}
+	for i, b := range others {
+		if in(t, s, b) || in(t, other, b) {
+			t.Errorf("session %d lives on", i)
+		}
+	}
+	if !in(t, s, mine) || !in(t, other, mine) || !in(t, s, bob) {
+		t.Error("a session was ended that should not be")
+	}
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	if _, err := s.Start(httptest.NewRecorder(), r, underWay); !errors.Is(err, auth.ErrUnauthenticated) {
+		t.Errorf("a sign-in of before: %v", err)
+	}
+	if n, err := s.EndOthers(t.Context(), "", ""); err != nil || n != 0 {
+		t.Errorf("the empty account: %d, %v", n, err)
+	}
+}
+
+// The list of open sessions says from where each was started, whatever the
+// caller knows of it.
+func TestStartNotesTheClient(t *testing.T) {
+	s := newWorld(t).replica()
+	want := auth.Client{Address: "192.0.2.7", Agent: "Firefox"}
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r = r.WithContext(auth.WithClient(r.Context(), want))
+	if _, err := s.Start(httptest.NewRecorder(), r, of("alice")); err != nil {
+		t.Fatal(err)
+	}
+	err := s.Open(t.Context(), "alice", func(got *auth.Session) error {
+		if got.Client != want {
+			t.Errorf("%+v, want %+v", got.Client, want)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Whoever proved a password before all sessions were ended, because it was
 // changed, must not get one afterwards.
 func TestProofFromBeforeTheEnd(t *testing.T) {

@@ -23,9 +23,9 @@ const (
 var _ sessions.Store = (*Sessions)(nil)
 
 // Start makes a session of a finished sign-in and gives its cookie to the
-// browser. Account, JIT, Identity and IdPSession are taken from n, and as
-// Created the time at which the sign-in was proved; the id is always new, and
-// the session that this browser had before ends. Errors:
+// browser. What n says of the person and the sign-in is kept, and Created is
+// taken for the time at which it was proved; the id is always new, the client is
+// that of the context (auth.ClientOf), and the session that this browser had before ends. Errors:
 // auth.ErrUnauthenticated when the account's sessions were ended since the
 // proof; auth.ErrStoreDown. Then the browser's old session may have ended.
 func (s *Sessions) Start(w http.ResponseWriter, r *http.Request, n auth.Session) (*auth.Session, error) {
@@ -42,7 +42,7 @@ func (s *Sessions) Start(w http.ResponseWriter, r *http.Request, n auth.Session)
 	g.ID = cookie.NewID()
 	g.IsNew = true
 	g.Options = s.options()
-	n.ID, n.Created, n.Seen = s.id(g.ID), now, now
+	n.ID, n.Created, n.Seen, n.Client = s.id(g.ID), now, now, auth.ClientOf(r.Context())
 	g.Values[recordKey], g.Values[provedKey] = &n, proved
 	if err := g.Save(r, w); err != nil {
 		return nil, err

@@ -24,6 +24,7 @@ var (
 	ErrUpstreamDown     = errors.New("the application does not answer")
 	ErrUpstreamSlow     = errors.New("the application answers too late")
 	ErrCrossSite        = errors.New("cross-site request")
+	ErrLastWay          = errors.New("it is the last way in to the account")
 	ErrTooManySignIns   = errors.New("too many unfinished sign-ins") // with a *Throttled where it is known for how long
 )
 
@@ -36,6 +37,7 @@ const (
 	DeniedEmailDomain   Reason = "email_domain"         // email_domains: not one of them, or not verified
 	DeniedRequirement   Reason = "requirement"          // require.groups or require.claims
 	DeniedLink          Reason = "link_denied"          // an account has this e-mail and link_existing is deny
+	DeniedTaken         Reason = "linked_elsewhere"     // the identity is linked to another account
 	DeniedUnconfirmable Reason = "link_unconfirmable"   // it should be confirmed and has nothing to confirm with
 	DeniedAmbiguous     Reason = "ambiguous"            // more than one account matches
 	DeniedNoAccount     Reason = "no_account"           // jit.create is false and no account matches

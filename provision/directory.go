@@ -163,7 +163,7 @@ func (d *Directory) lookup(ctx context.Context, n name) (*Account, error) {
 // cannot be read or written is no answer, and a sign-in ends with it.
 func storeTrouble(op string, err error) error {
 	if err == nil || errors.Is(err, auth.ErrForbidden) || errors.Is(err, auth.ErrNotFound) ||
-		errors.Is(err, auth.ErrStoreDown) {
+		errors.Is(err, auth.ErrStoreDown) || errors.Is(err, auth.ErrLastWay) {
 		return err
 	}
 	if refused := (*RefusedError)(nil); errors.As(err, &refused) {

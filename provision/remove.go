@@ -106,43 +106,53 @@ func (d *Directory) bury(ctx context.Context, n name, a *Account, until time.Tim
 // use. Errors: auth.ErrNotFound, *RefusedError, auth.ErrStoreDown.
 func (d *Directory) Unlink(ctx context.Context, who, connection string, subject *string) (View, error) {
 	return d.alter(ctx, who, func(ctx context.Context, b *booking, a, next *Account) error {
-		cut := func(l Link) bool { return l.Connection == connection && (subject == nil || l.Subject == *subject) }
-		entries := map[string][]byte{}
-		for _, l := range a.Links {
-			if !cut(l) {
-				continue
-			}
-			key := d.names().link(l).key
-			value, err := d.Store.Get(ctx, key)
-			if err != nil && !errors.Is(err, store.ErrNotFound) {
-				return err
-			}
-			if e, err := decodeEntry(value); err != nil || e.Account != a.ID {
-				value = nil // it is another account's, which bears the link as well
-			}
-			entries[key] = value
+		return b.cut(ctx, a, next, func(l Link) bool {
+			return l.Connection == connection && (subject == nil || l.Subject == *subject)
+		})
+	})
+}
+
+// cut writes an account without the links for which f holds, which are of one
+// connection. Errors: *RefusedError when there are none, errReplan, and those
+// of the store.
+func (b *booking) cut(ctx context.Context, a, next *Account, f func(Link) bool) error {
+	connection := ""
+	entries := map[string][]byte{}
+	for _, l := range a.Links {
+		if !f(l) {
+			continue
 		}
-		if len(entries) == 0 {
-			return &RefusedError{"link", a.Username + " has no such link to " + connection}
-		}
-		next.Links = slices.DeleteFunc(next.Links, cut)
-		next.Groups = slices.DeleteFunc(next.Groups, func(g Group) bool { return g.Source == connection })
-		if err := b.replace(ctx, a, next); err != nil {
+		connection = l.Connection
+		key := b.names().link(l).key
+		value, err := b.Store.Get(ctx, key)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
-		for key, value := range entries {
-			// Only the very entry that was read: the person may sign in again
-			// at this moment, and be linked anew.
-			err := d.Store.Update(ctx, key, func(old []byte) ([]byte, time.Duration, error) {
-				if old == nil || !slices.Equal(old, value) {
-					return nil, 0, store.ErrNoChange
-				}
-				return nil, 0, nil
-			})
-			if err != nil {
-				return err
-			}
+		if e, err := decodeEntry(value); err != nil || e.Account != a.ID {
+			value = nil // it is another account's, which bears the link as well
 		}
-		return nil
-	})
+		entries[key] = value
+	}
+	if len(entries) == 0 {
+		return &RefusedError{"link", a.Username + " has no such link"}
+	}
+	next.Links = slices.DeleteFunc(next.Links, f)
+	next.Groups = slices.DeleteFunc(next.Groups, func(g Group) bool { return g.Source == connection })
+	if err := b.replace(ctx, a, next); err != nil {
+		return err
+	}
+	for key, value := range entries {
+		// Only the very entry that was read: the person may sign in again
+		// at this moment, and be linked anew.
+		err := b.Store.Update(ctx, key, func(old []byte) ([]byte, time.Duration, error) {
+			if old == nil || !slices.Equal(old, value) {
+				return nil, 0, store.ErrNoChange
+			}
+			return nil, 0, nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

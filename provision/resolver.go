@@ -78,8 +78,13 @@ func (r *Resolver) ResolveConfirmed(ctx context.Context, identity auth.Identity,
 }
 
 func (r *Resolver) resolve(ctx context.Context, identity auth.Identity, proved string) (auth.Outcome, error) {
+	return r.decided(func(b *booking) (auth.Outcome, error) { return r.decision(ctx, b, identity, proved) })
+}
+
+// decided gives what f decides an id of its own.
+func (r *Resolver) decided(f func(*booking) (auth.Outcome, error)) (auth.Outcome, error) {
 	b := r.directory.book()
-	outcome, err := r.decision(ctx, b, identity, proved)
+	outcome, err := f(b)
 	if denied, ok := errors.AsType[*auth.Denied](err); ok {
 		denied.Decision = b.decision
 	}
@@ -161,9 +166,8 @@ func (r *Resolver) Proves(ctx context.Context, identity auth.Identity, account s
 func (r *Resolver) provedThrough(a *Account, but string) []string {
 	var ids []string
 	for _, l := range a.Links {
-		c := r.connections[l.Connection]
-		if c != nil && c.ID != but && c.JIT.Enabled && c.Issuer == l.Issuer && !slices.Contains(ids, c.ID) {
-			ids = append(ids, c.ID)
+		if l.Connection != but && r.leadsIn(l) && !slices.Contains(ids, l.Connection) {
+			ids = append(ids, l.Connection)
 		}
 	}
 	return ids

@@ -30,6 +30,11 @@ var denials = map[auth.Reason]failure{
 		text:   "It belongs to another way of signing in and may not be joined with this one.",
 		advice: "Sign in the way you did before, or ask your IT support to join the two.",
 	},
+	auth.DeniedTaken: {
+		title:  "That identity belongs to another account",
+		text:   "You signed in with an identity that is linked to another account here.",
+		advice: "Nothing has been changed. If both accounts are yours, sign in to the other one and unlink it there first.",
+	},
 	auth.DeniedProof: {
 		title:  "That did not confirm your account",
 		text:   "You signed in, but as somebody whom the account that was to be confirmed does not know.",

@@ -91,6 +91,11 @@ var failures = []struct {
 		"This page is only for people who are signed in.",
 		"Sign in to go on.", signIn, 0,
 	}},
+	{auth.ErrLastWay, failure{
+		http.StatusConflict, "last_way_in", "That is the last way in to your account",
+		"Without it you could not sign in any more, so it was kept.",
+		"Link another identity first, or ask an administrator for a password.", nothing, 0,
+	}},
 	{auth.ErrCrossSite, failure{
 		http.StatusForbidden, "cross_site", "This request came from another site",
 		"Another website tried to act here in your name. It was stopped and nothing was changed.",

@@ -45,6 +45,7 @@ func TestErrorTable(t *testing.T) {
 		{"invalid answer", auth.ErrInvalidAnswer, answer{502, "invalid_answer", "", begin}},
 		{"invalid state", auth.ErrInvalidState, answer{400, "invalid_state", "", begin}},
 		{"overtaken", auth.ErrOvertaken, answer{409, "account_changed", "", begin}},
+		{"last way in", auth.ErrLastWay, answer{409, "last_way_in", "", "-"}},
 		{"wrong password", auth.ErrWrongPassword, answer{401, "wrong_password", "", begin}},
 		{"wrong code", auth.ErrWrongCode, answer{401, "wrong_code", "", ""}},
 		{"malformed", auth.ErrMalformed, answer{400, "malformed", "", "/"}},

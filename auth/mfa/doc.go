@@ -5,6 +5,8 @@
 //	totp:           authenticator apps (RFC 6238): six digits, steps of 30 seconds,
 //	                HMAC-SHA1, which is what every app can do. The secrets are
 //	                sealed; beside each stands the last step that passed
+//	passkey:        passkeys (WebAuthn Level 3), and the challenges that were answered
+//	                lately
 //	recovery_code:  ten codes for who lost everything else, as keyed hashes
 //	enrolment:      an administrator's demand that another factor is enrolled
 //

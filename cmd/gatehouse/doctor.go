@@ -105,6 +105,10 @@ func (a *administration) records() []provision.Records {
 			Cure: "its codes cannot be checked: put the key that sealed it back into secrets.keys, or run gatehouse user reset-mfa ID; a repair leaves it alone",
 		},
 		{
+			Kind: mfa.PasskeyKind, PerAccount: true, Read: a.passkeys.CheckRecord,
+			Cure: "none of these passkeys can be used: run gatehouse user reset-mfa ID; a repair leaves it alone",
+		},
+		{
 			Kind: mfa.RecoveryKind, PerAccount: true, Read: a.recovery.CheckRecord,
 			Cure: "none of these recovery codes can be used: run gatehouse user reset-mfa ID --factor recovery_code; a repair leaves it alone",
 		},

@@ -67,6 +67,7 @@ func (d *Denied) Is(target error) bool { return target == ErrForbidden }
 // Throttled is the refusal of an attempt because too many came before it.
 type Throttled struct {
 	RetryAfter time.Duration
+	Client     bool // because of those from the same address, whatever account they were at
 }
 
 func (t *Throttled) Error() string {

@@ -148,6 +148,12 @@ func (p *Passwords) SetPassword(ctx context.Context, account, password string) e
 	return p.Throttle.Forget(ctx, account)
 }
 
+// Unlock forgets the attempts on an account: its owner may try again at once.
+// Errors: auth.ErrStoreDown.
+func (p *Passwords) Unlock(ctx context.Context, account string) error {
+	return p.Throttle.Unlock(ctx, account)
+}
+
 // HasPassword reports whether the account has a password. Errors:
 // auth.ErrStoreDown.
 func (p *Passwords) HasPassword(ctx context.Context, account string) (bool, error) {

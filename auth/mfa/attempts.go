@@ -22,14 +22,14 @@ type attempts struct {
 // counted judges an attempt after it was counted. A right one clears the
 // counter: whoever gets here gave the password first, so both are proved.
 func (a attempts) counted(ctx context.Context, account, doing string, judge func() error) error {
-	device := throttle.Device(ctx)
-	if _, err := a.throttle.Begin(ctx, account, device); err != nil {
+	attempt, err := a.throttle.Begin(ctx, account, throttle.Device(ctx))
+	if err != nil {
 		return err
 	}
 	if err := judge(); err != nil {
 		return trouble(doing, err)
 	}
-	if err := a.throttle.Reset(ctx, account, device); err != nil && a.log != nil {
+	if err := attempt.Settle(ctx); err != nil && a.log != nil {
 		// The code is used up; refusing it now would only confuse.
 		a.log.WarnContext(ctx, "a right code stays counted as an attempt", "account", account, "error", err)
 	}

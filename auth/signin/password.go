@@ -57,6 +57,9 @@ func (f *Flow) password(w http.ResponseWriter, r *http.Request) (reached, error)
 	slow, throttled := errors.AsType[*auth.Throttled](err)
 	switch {
 	case throttled:
+		if slow.Client {
+			f.crowded(r)
+		}
 		page.Problem, page.RetryAfter = problemThrottled, slow.RetryAfter
 		f.failed(r, auth.Local, err)
 		f.signInPage(w, r, http.StatusTooManyRequests, page)

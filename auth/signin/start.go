@@ -71,12 +71,12 @@ func (f *Flow) begin(w http.ResponseWriter, r *http.Request, c *Connection, soug
 }
 
 // crowded says how to mend it where all visitors are taken for one client: a
-// proxy that is not trusted hides them, and one of them can use up the quota
-// of all.
+// proxy that is not trusted hides them, and one of them can use up what is for
+// all, unfinished sign-ins or wrong passwords.
 func (f *Flow) crowded(r *http.Request) {
 	if f.Log == nil || f.trusted(r) || len(r.Header["X-Forwarded-For"])+len(r.Header["Forwarded"]) == 0 || !f.quota.warnAgain(f.now()) {
 		return
 	}
-	f.Log.WarnContext(r.Context(), "a client that may be a proxy has too many unfinished sign-ins; if it is yours, name it in server.trusted_proxies, so that its visitors are told apart",
+	f.Log.WarnContext(r.Context(), "a client that may be a proxy has too many unfinished sign-ins or wrong attempts; if it is yours, name it in server.trusted_proxies, so that its visitors are told apart",
 		"client", clientip.Peer{Client: f.client(r)}.String(), "request_id", web.RequestID(r.Context()))
 }

@@ -27,6 +27,7 @@ const userUsage = `usage: gatehouse user COMMAND [flags]
   factors NAME        its second factors
   reset-mfa NAME      forget its second factors, or one of them  [--factor ID]
   require-mfa NAME    the next local sign-in enrols a second factor, after it has proved one where there is one
+  unlock NAME         forget the wrong passwords and codes that were tried at it
   unlink NAME         cut the tie to an identity provider  --connection ID [--subject S]
   inactive            run the rule jit_provisioning.inactive now  [--dry-run | --force]
 
@@ -80,6 +81,7 @@ func userVerbs() map[string][]string {
 		"factors":      {},
 		"reset-mfa":    {"factor"},
 		"require-mfa":  {},
+		"unlock":       {},
 		"unlink":       {flagConnection, "subject"},
 		"inactive":     {"dry-run", "force"},
 	}

@@ -111,6 +111,15 @@ func (a *administration) setPassword(ctx context.Context, id, password string, s
 	return a.note(ctx, id, auth.EventPasswordSet, stderr), err
 }
 
+// unlock lets the owner of an account try again at once. Nobody is signed out by
+// it, and no device is forgotten.
+func (a *administration) unlock(ctx context.Context, id string, stderr io.Writer) (decision string, err error) {
+	if err := a.passwords.Unlock(ctx, id); err != nil {
+		return "", err
+	}
+	return a.note(ctx, id, auth.EventUnlocked, stderr), nil
+}
+
 // unlink ends no session itself: those that came through the link end at their
 // next use, because the account no longer has it.
 func (a *administration) unlink(ctx context.Context, c *userCommand, id string, stderr io.Writer) (decision string, err error) {

@@ -92,6 +92,8 @@ func (a *administration) execute(ctx context.Context, c *userCommand, password s
 		decision, err = a.setPassword(ctx, account.ID, password, stderr)
 	case "reset-mfa":
 		decision, err = a.resetMFA(ctx, c, account.ID, stderr)
+	case "unlock":
+		decision, err = a.unlock(ctx, account.ID, stderr)
 	case "require-mfa":
 		decision, err = a.requireMFA(ctx, account.ID, stderr)
 	case "unlink":
@@ -115,6 +117,7 @@ func (a *administration) done(ctx context.Context, c *userCommand, account provi
 	past := map[string]string{
 		"add": "Added", "set": "Changed", "disable": "Disabled", "enable": "Enabled", "delete": "Deleted",
 		"set-password": "Changed the password of", "reset-mfa": "Reset the second factors of", "unlink": "Unlinked",
+		"unlock":      "Unlocked",
 		"require-mfa": "The next local sign-in enrols a second factor of",
 	}[c.verb]
 	fmt.Fprintf(stderr, "%s %s.\n", past, printable(account.Username))

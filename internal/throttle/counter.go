@@ -7,11 +7,13 @@ import (
 )
 
 // After so many attempts an account waits, then twice as long after each one,
-// up to the longest delay.
+// up to the longest delay. A client waits likewise, after many more: a whole
+// company may be behind one address.
 const (
-	Free    = 5
-	first   = 2 * time.Second
-	longest = 15 * time.Minute
+	Free       = 5
+	FreeClient = 100
+	first      = 2 * time.Second
+	longest    = 15 * time.Minute
 )
 
 // How long a counter outlives the last attempt. Waiting a counter out must not
@@ -81,14 +83,32 @@ func (c counters) empty() bool {
 	return c.All.Count == 0
 }
 
-// add counts one attempt.
+// add counts one attempt at an account.
 func (c counter) add(now time.Time) (counter, span) {
 	s := span{before: c.Until}
 	c.Count++
 	c.Ends = now.Add(quietFree)
-	if wait := delay(c.Count); wait > 0 {
+	if wait := delay(c.Count, Free); wait > 0 {
 		c.Until = now.Add(wait)
 		c.Ends = c.Until.Add(quietLocked)
+	}
+	s.after = c.Until
+	return c, s
+}
+
+// addClient counts one attempt of a client. The free ones are those of an hour:
+// behind one address there may be people who mistype all day long.
+func (c counter) addClient(now time.Time) (counter, span) {
+	s := span{before: c.Until}
+	if c.Count == 0 {
+		c.Ends = now.Add(quietFree)
+	}
+	c.Count++
+	if wait := delay(c.Count, FreeClient); wait > 0 {
+		c.Until = now.Add(wait)
+		if c.Until.After(c.Ends) {
+			c.Ends = c.Until
+		}
 	}
 	s.after = c.Until
 	return c, s
@@ -107,8 +127,8 @@ func (c counter) remove(s span) counter {
 }
 
 // delay is how long others wait after the attempt with this number.
-func delay(count int) time.Duration {
-	over := count - Free
+func delay(count, free int) time.Duration {
+	over := count - free
 	if over < 0 {
 		return 0
 	}

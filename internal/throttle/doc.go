@@ -8,7 +8,7 @@
 // endpoint or factor is tried.
 //
 //	Begin --free--> judged --wrong--> stays counted, and delays the next ones
-//	   |               \----right--> Refund (this step) or Reset (sign-in done)
+//	   |               \----right--> Refund (this step) or Settle (all is proved)
 //	   \--too soon--> *auth.Throttled, nothing written, the lock ends on time
 //
 // Who typed a login must not learn which others name the same account: six
@@ -29,6 +29,11 @@
 // what bounds their number is that callers begin an attempt only when they
 // hold a place in the queue for the expensive work that judges it.
 //
+// Who tries one password at a thousand accounts makes one attempt at each. So
+// the client's address has a counter too, with many more free attempts; what was
+// right is taken off it again. A known device does not count there, or whoever
+// shares an address with its owner could lock him out.
+//
 // The package does not know what an attempt proves, and it does not limit
-// requests by address.
+// requests, only attempts.
 package throttle

@@ -43,11 +43,14 @@ type Attempt struct {
 	login    string
 	ofAll    span
 	ofLogin  span
+	client   string // key of the client's counter; "": none
+	ofClient span
 }
 
 // Begin counts an attempt on an account, made on a device ("" or what Remember
 // gave; a device that the account does not know counts as none), by somebody
-// who may know that the account exists.
+// who may know that the account exists. It is counted for the client of the
+// context (auth.ClientOf) too, but for one on a known device.
 //
 // Errors: *auth.Throttled when the attempt must not be judged,
 // auth.ErrStoreDown.
@@ -97,6 +100,16 @@ func (t *Throttle) begin(ctx context.Context, account, login, device string) (*A
 	if err != nil {
 		return nil, trouble("count attempt", err)
 	}
+	if known {
+		return a, nil
+	}
+	if err := a.countClient(ctx); err != nil {
+		// It will not be judged: the owner of the account does not pay for it.
+		if refund := a.Refund(ctx); refund != nil {
+			return nil, refund
+		}
+		return nil, err
+	}
 	return a, nil
 }
 
@@ -105,6 +118,9 @@ func (t *Throttle) begin(ctx context.Context, account, login, device string) (*A
 // who knows the password could guess second factors without end, by giving the
 // right password after every few wrong codes.
 func (a *Attempt) Refund(ctx context.Context) error {
+	if err := a.refundClient(ctx); err != nil {
+		return err
+	}
 	err := a.throttle.Store.Update(ctx, a.key, func(old []byte) ([]byte, time.Duration, error) {
 		c := decode(old, a.throttle.now())
 		if !a.Closed {
@@ -122,6 +138,12 @@ func (a *Attempt) Refund(ctx context.Context) error {
 	return trouble("refund attempt", err)
 }
 
+// Settle ends an attempt that was right and finishes a proof: those on the
+// account before it are forgotten, as by Reset. Errors: auth.ErrStoreDown.
+func (a *Attempt) Settle(ctx context.Context) error {
+	return errors.Join(a.refundClient(ctx), trouble("settle attempt", a.throttle.Store.Delete(ctx, a.key)))
+}
+
 // Reset forgets the attempts on an account that this device was counted with:
 // a sign-in was finished on it.
 func (t *Throttle) Reset(ctx context.Context, account, device string) error {
@@ -130,6 +152,20 @@ func (t *Throttle) Reset(ctx context.Context, account, device string) error {
 		return err
 	}
 	return trouble("reset attempts", t.Store.Delete(ctx, key))
+}
+
+// Unlock forgets the attempts on an account, whoever made them and on whatever
+// device, and leaves its devices known. Errors: auth.ErrStoreDown.
+func (t *Throttle) Unlock(ctx context.Context, account string) error {
+	value, err := t.Store.Get(ctx, t.deviceKey(account))
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return trouble("look for devices", err)
+	}
+	err = t.Store.Delete(ctx, t.attemptsKey(account, ""))
+	for _, d := range alive(value, t.now()) {
+		err = errors.Join(err, t.Store.Delete(ctx, t.attemptsKey(account, d.Hash)))
+	}
+	return trouble("forget attempts", err)
 }
 
 // Forget forgets the attempts on an account and its devices: its password was
@@ -148,14 +184,17 @@ func (t *Throttle) key(ctx context.Context, account, device string) (key string,
 	if err != nil {
 		return "", false, err
 	}
-	if !known {
-		device = ""
+	hash := ""
+	if known {
+		hash = t.deviceHash(account, device)
 	}
-	return t.attemptsKey(account, device), known, nil
+	return t.attemptsKey(account, hash), known, nil
 }
 
-func (t *Throttle) attemptsKey(account, device string) string {
-	return "attempts:" + t.Index.Hash("attempts", account, device)
+// attemptsKey is the key of the attempts on an account, on the device of that
+// hash or on no known one.
+func (t *Throttle) attemptsKey(account, deviceHash string) string {
+	return "attempts:" + t.Index.Hash("attempts", account, deviceHash)
 }
 
 func (t *Throttle) now() time.Time {

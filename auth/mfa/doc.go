@@ -7,6 +7,9 @@
 //	                sealed; beside each stands the last step that passed
 //	passkey:        passkeys (WebAuthn Level 3), and the challenges that were answered
 //	                lately
+//	emailcode:      the address that gets codes by mail
+//	emailsent:      the newest such code, as a keyed hash, and when any were sent;
+//	                it expires
 //	recovery_code:  ten codes for who lost everything else, as keyed hashes
 //	enrolment:      an administrator's demand that another factor is enrolled
 //

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/pquerna/otp"
@@ -246,7 +245,7 @@ func (t *TOTP) counted(ctx context.Context, account string, judge func() error) 
 // and after the last one that passed. All steps are compared, in constant
 // time, so that the time tells nothing about the code.
 func match(secret, answer string, now, last int64) (step int64, ok bool) {
-	code, wellFormed := normalize(answer)
+	code, wellFormed := digitsOf(answer, digits)
 	for s := now - window; s <= now+window; s++ {
 		want, err := hotp.GenerateCodeCustom(secret, uint64(s), hotp.ValidateOpts{Digits: digits, Algorithm: otp.AlgorithmSHA1})
 		if err != nil {
@@ -258,31 +257,6 @@ func match(secret, answer string, now, last int64) (step int64, ok bool) {
 		}
 	}
 	return step, ok
-}
-
-// normalize removes the spaces and hyphens with which people group the digits.
-// Anything but six ASCII digits is no code; other scripts' digits are none
-// either, since no app shows them.
-func normalize(answer string) (code string, ok bool) {
-	if len(answer) > 64 {
-		return "", false
-	}
-	code = strings.Map(func(r rune) rune {
-		switch r {
-		case ' ', '\t', '-', '\u00a0', '\u2009', '\u202f':
-			return -1
-		}
-		return r
-	}, answer)
-	if len(code) != digits {
-		return "", false
-	}
-	for i := range len(code) {
-		if code[i] < '0' || code[i] > '9' {
-			return "", false
-		}
-	}
-	return code, true
 }
 
 func (t *TOTP) step() int64 { return t.now().Unix() / period }

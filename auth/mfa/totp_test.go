@@ -428,12 +428,12 @@ func TestQR(t *testing.T) {
 	}
 }
 
-func FuzzNormalize(f *testing.F) {
+func FuzzDigits(f *testing.F) {
 	for _, s := range []string{"123456", "123 456", "１２３４５６", "", "12345\x00", "\xff23456"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		code, ok := normalize(s)
+		code, ok := digitsOf(s, digits)
 		if ok && (len(code) != 6 || strings.Trim(code, "0123456789") != "") {
 			t.Errorf("%q reads as the code %q", s, code)
 		}

@@ -109,6 +109,10 @@ func (a *administration) records() []provision.Records {
 			Cure: "none of these passkeys can be used: run gatehouse user reset-mfa ID; a repair leaves it alone",
 		},
 		{
+			Kind: mfa.EmailRecordKind, PerAccount: true, Read: a.emailCode.CheckRecord,
+			Cure: "no code can be sent for it: run gatehouse user reset-mfa ID --factor email_code; a repair leaves it alone",
+		},
+		{
 			Kind: mfa.RecoveryKind, PerAccount: true, Read: a.recovery.CheckRecord,
 			Cure: "none of these recovery codes can be used: run gatehouse user reset-mfa ID --factor recovery_code; a repair leaves it alone",
 		},

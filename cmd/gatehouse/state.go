@@ -41,6 +41,7 @@ type state struct {
 	resolver  *provision.Resolver
 	passwords *local.Passwords
 	totp      *mfa.TOTP
+	emailCode *mfa.EmailCode
 	passkeys  *mfa.Passkeys
 	recovery  *mfa.Recovery
 	demands   *mfa.Demands
@@ -81,12 +82,13 @@ func (s *state) open(ctx context.Context) error {
 		MinLength: s.cfg.Local.Password.MinLength, Log: s.log,
 	}
 	s.totp = &mfa.TOTP{Store: s.store, Keyring: s.keyring, Throttle: attempts, Issuer: s.cfg.MFA.TOTP.Issuer, Log: s.log}
+	s.emailCode = &mfa.EmailCode{Store: s.store, Index: s.index, Throttle: attempts, Log: s.log}
 	s.passkeys = &mfa.Passkeys{
 		Store: s.store, Throttle: attempts, Party: mfa.RelyingPartyOf(s.cfg.Server.PublicURL, s.cfg.MFA.TOTP.Issuer), Log: s.log,
 	}
 	s.recovery = &mfa.Recovery{Store: s.store, Index: s.index, Throttle: attempts, Log: s.log}
 	s.demands = &mfa.Demands{Store: s.store}
-	s.factors = mfa.Factors{Kinds: []mfa.Keeper{s.totp, s.passkeys, s.recovery}, Demands: s.demands}
+	s.factors = mfa.Factors{Kinds: []mfa.Keeper{s.totp, s.passkeys, s.emailCode, s.recovery}, Demands: s.demands}
 
 	public, err := url.Parse(s.cfg.Server.PublicURL)
 	if err != nil {
@@ -160,7 +162,7 @@ func (s *state) close() error { return s.store.Close() }
 // administration returns what the user and session commands work on.
 func (s *state) administration() *administration {
 	a := &administration{
-		directory: s.directory, passwords: s.passwords, totp: s.totp, passkeys: s.passkeys, recovery: s.recovery, factors: s.factors, sessions: s.sessions, log: s.log,
+		directory: s.directory, passwords: s.passwords, totp: s.totp, emailCode: s.emailCode, passkeys: s.passkeys, recovery: s.recovery, factors: s.factors, sessions: s.sessions, log: s.log,
 		inactivity: s.inactivity(), cfg: s.cfg,
 	}
 	for _, c := range s.cfg.Connections {

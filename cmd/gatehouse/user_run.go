@@ -25,6 +25,7 @@ type administration struct {
 	directory  *provision.Directory
 	passwords  *local.Passwords
 	totp       *mfa.TOTP
+	emailCode  *mfa.EmailCode
 	passkeys   *mfa.Passkeys
 	recovery   *mfa.Recovery
 	factors    mfa.Factors

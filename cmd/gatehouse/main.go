@@ -28,6 +28,7 @@ usage: gatehouse COMMAND [flags]
                                                  --connection ID --claims F [--live] [--config F] [--json]
   user      add|list|show|history|set|export|disable|enable|delete|set-password|reset-mfa|unlock|unlink|inactive
   session   list|end
+  mail      list|retry|drop
   doctor    find what is wrong in the store      [--repair] [--config F] [--json]
   health    ask the running server               [--config F]
   version   print the version
@@ -58,6 +59,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return runUser(args, stdin, stdout, stderr)
 	case "session":
 		return runSession(args, stdout, stderr)
+	case "mail":
+		return runMail(args, stdout, stderr)
 	case "doctor":
 		return runDoctor(args, stdout, stderr)
 	case "health":

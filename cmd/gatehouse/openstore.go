@@ -55,13 +55,9 @@ func redisTLS(cfg config.RedisTLS) (*tls.Config, error) {
 	}
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
 	if cfg.CAFile != "" {
-		pem, err := os.ReadFile(cfg.CAFile)
-		if err != nil {
+		var err error
+		if c.RootCAs, err = authorities(cfg.CAFile); err != nil {
 			return nil, fmt.Errorf("read ca_file: %w", err)
-		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, errors.New("read ca_file: there is no certificate in it")
 		}
 	}
 	if cfg.CertFile != "" {
@@ -72,6 +68,19 @@ func redisTLS(cfg config.RedisTLS) (*tls.Config, error) {
 		c.Certificates = []tls.Certificate{pair}
 	}
 	return c, nil
+}
+
+// authorities are those of a file in PEM.
+func authorities(file string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, errors.New("there is no certificate in it")
+	}
+	return pool, nil
 }
 
 // warnOfEviction says so when Redis may drop accounts to make room.

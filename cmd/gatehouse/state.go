@@ -14,6 +14,7 @@ import (
 	"gatehouse/auth/session"
 	"gatehouse/internal/config"
 	"gatehouse/internal/cookie"
+	"gatehouse/internal/mail"
 	"gatehouse/internal/seal"
 	"gatehouse/internal/store"
 	"gatehouse/internal/throttle"
@@ -48,6 +49,7 @@ type state struct {
 	factors   mfa.Factors
 	sessions  *session.Sessions
 	cookies   cookie.Policy
+	mail      *mail.Outbox // nil: no mail is sent
 }
 
 // openState opens the store and its keys, generating those that do not exist.
@@ -66,6 +68,13 @@ func openState(ctx context.Context, cfg *config.Config, log *slog.Logger) (*stat
 
 func (s *state) open(ctx context.Context) error {
 	if err := s.openKeys(ctx); err != nil {
+		return err
+	}
+	public, err := url.Parse(s.cfg.Server.PublicURL)
+	if err != nil {
+		return fmt.Errorf("read public_url: %w", err)
+	}
+	if s.mail, err = s.outbox(public); err != nil {
 		return err
 	}
 	attempts := &throttle.Throttle{Store: s.store, Index: s.index}
@@ -90,10 +99,6 @@ func (s *state) open(ctx context.Context) error {
 	s.demands = &mfa.Demands{Store: s.store}
 	s.factors = mfa.Factors{Kinds: []mfa.Keeper{s.totp, s.passkeys, s.emailCode, s.recovery}, Demands: s.demands}
 
-	public, err := url.Parse(s.cfg.Server.PublicURL)
-	if err != nil {
-		return fmt.Errorf("read public_url: %w", err)
-	}
 	s.cookies = cookie.Policy{
 		Name:     s.cfg.Session.CookieName,
 		Domain:   s.cfg.Session.CookieDomain,
@@ -115,6 +120,11 @@ func (s *state) reseal(ctx context.Context) {
 		return
 	}
 	n, err := s.totp.Reseal(ctx)
+	if s.mail != nil && err == nil {
+		var mails int
+		mails, err = s.mail.Reseal(ctx)
+		n += mails
+	}
 	if err != nil {
 		s.log.WarnContext(ctx, "not every secret is sealed under the first of secrets.keys; the next start tries again: keep the older keys", "error", err)
 		return
@@ -157,13 +167,18 @@ func (s *state) changed(key string) {
 	s.directory.Changed(key)
 }
 
+// messenger mails the owners of accounts.
+func (s *state) messenger() messenger {
+	return messenger{directory: s.directory, mail: s.mail, log: s.log}
+}
+
 func (s *state) close() error { return s.store.Close() }
 
 // administration returns what the user and session commands work on.
 func (s *state) administration() *administration {
 	a := &administration{
 		directory: s.directory, passwords: s.passwords, totp: s.totp, emailCode: s.emailCode, passkeys: s.passkeys, recovery: s.recovery, factors: s.factors, sessions: s.sessions, log: s.log,
-		inactivity: s.inactivity(), cfg: s.cfg,
+		inactivity: s.inactivity(), cfg: s.cfg, mail: s.mail,
 	}
 	for _, c := range s.cfg.Connections {
 		if !c.JIT.Enabled && !c.Disabled {

@@ -38,19 +38,20 @@ func asAdministrator(ctx context.Context) context.Context {
 
 func decisionOf(v provision.View, err error) (string, error) { return v.Decision, err }
 
-// note writes into the history what changed beside the account's record. That
-// is done by then, and stays done when it cannot be noted.
+// note writes into the history what changed beside the account's record, and
+// mails its owner. It is done by then, and stays done when it cannot be noted.
 func (a *administration) note(ctx context.Context, id string, event auth.Event, stderr io.Writer) (decision string) {
 	decision, err := a.directory.Note(ctx, id, event)
 	if err != nil {
 		a.log.WarnContext(ctx, "a change could not be noted in an account's history", "account", id, "event", event, "error", err)
 		fmt.Fprintln(stderr, "It is done, but it could not be noted in the account's history.")
 	}
+	messenger{directory: a.directory, mail: a.mail, log: a.log}.tell(ctx, id, event, "")
 	return decision
 }
 
-// chronicle notes in an account's history what its owner has done to it. It
-// implements auth.Events.
+// chronicle notes in an account's history what its owner has done to it, and
+// mails them. It implements auth.Events.
 type chronicle struct{ *state }
 
 // Happened implements auth.Events.
@@ -60,6 +61,7 @@ func (c chronicle) Happened(ctx context.Context, account string, e auth.Event, d
 		// It has happened all the same: sent back, the person could not do it again.
 		c.log.WarnContext(ctx, "what happened could not be noted in an account's history", "account", account, "event", e, "error", err)
 	}
+	c.messenger().tell(ctx, account, e, detail)
 }
 
 func (a *administration) history(ctx context.Context, c *userCommand, id string, stdout io.Writer) error {

@@ -13,6 +13,7 @@ import (
 	"gatehouse/auth/mfa"
 	"gatehouse/auth/session"
 	"gatehouse/internal/config"
+	"gatehouse/internal/mail"
 	"gatehouse/internal/store"
 	"gatehouse/internal/store/redis"
 	"gatehouse/provision"
@@ -31,6 +32,7 @@ type administration struct {
 	factors    mfa.Factors
 	sessions   *session.Sessions
 	inactivity *provision.Inactivity
+	mail       *mail.Outbox // nil: no mail is sent
 	cfg        *config.Config
 	// passThrough are the connections whose people have no account.
 	passThrough []string

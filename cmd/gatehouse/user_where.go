@@ -89,6 +89,8 @@ func (a *administration) run(ctx context.Context, c adminsock.Command, stdout, s
 			return a.user(ctx, c.Args[1:], c.Stdin, stdout, stderr)
 		case "session":
 			return a.session(ctx, c.Args[1:], stdout, stderr)
+		case "mail":
+			return a.outbox(ctx, c.Args[1:], stdout, stderr)
 		case "doctor":
 			return a.doctor(ctx, c.Args[1:], stdout, stderr)
 		case "explain":

@@ -17,6 +17,7 @@ type Config struct {
 	JITProvisioning JITProvisioning
 	Local           Local
 	MFA             MFA
+	Mail            Mail
 	IdentityHeaders IdentityHeaders
 	Routes          []Route // first the host, then the longest path decides; not the order
 	APIPaths        []string
@@ -282,6 +283,25 @@ type MFA struct {
 
 // TOTP is how the factor names itself in an authenticator app.
 type TOTP struct{ Issuer string }
+
+// Values of Mail.TLS.
+const (
+	MailStartTLS = "starttls" // TLS begins on the plain connection, and without it nothing is sent (RFC 3207)
+	MailTLS      = "tls"      // from the first byte (RFC 8314, section 3.3)
+	MailNone     = "none"
+)
+
+// Mail is the server that takes the mails to people.
+type Mail struct {
+	Address  string // host:port; empty: no mail is sent
+	From     string // an address, with or without a name before it (RFC 5322, section 3.4)
+	Username string
+	Password Secret
+	TLS      string
+	CAFile   string // whom to believe in place of the system's authorities
+	// InsecurePlaintext lets mails cross a network in clear.
+	InsecurePlaintext bool
+}
 
 // IdentityHeaders are the names of the headers that tell the application who
 // it is; an empty name switches that header off.

@@ -18,6 +18,7 @@ func (l *loader) config(root *yaml.Node) *Config {
 		Connections: connections(o),
 		Local:       local(o.object("local")),
 		MFA:         mfa(o.object("mfa")),
+		Mail:        mailing(o.object("mail")),
 		Routes:      routes(o),
 		APIPaths:    o.texts("api_paths"),
 		Log:         logging(o.object("log")),
@@ -26,7 +27,6 @@ func (l *loader) config(root *yaml.Node) *Config {
 	c.resolveAttributeSync()
 	c.IdentityHeaders = identityHeaders(o.object("identity_headers"))
 	admin(o.object("admin"))
-	mail(o.object("mail"))
 	o.done()
 	return c
 }
@@ -124,14 +124,16 @@ func admin(o *object) {
 	}
 }
 
-// mail is how to send mail, which this version does not.
-func mail(o *object) {
+func mailing(o *object) Mail {
 	defer o.done()
-	for _, key := range []string{"address", "from", "username", "password", "password_file"} {
-		o.unbuilt(key, "")
-	}
-	if o.choice("tls", "starttls", "starttls", "tls", "none") != "starttls" {
-		o.l.unbuilt("mail.tls")
+	return Mail{
+		Address:           o.text("address", ""),
+		From:              o.text("from", ""),
+		Username:          o.text("username", ""),
+		Password:          o.secret("password"),
+		TLS:               o.choice("tls", MailStartTLS, MailStartTLS, MailTLS, MailNone),
+		CAFile:            o.file("ca_file", ""),
+		InsecurePlaintext: o.flag("insecure_plaintext", false),
 	}
 }
 

@@ -93,6 +93,7 @@ jit_provisioning:
   inactive: {disable_after: 90d12h, delete_after: 8760h, exempt_groups: [root]}
 local: {enabled: false, password: {min_length: 16}}
 mfa: {enforce: "off", methods: [TOTP], totp: {issuer: Acme}}
+mail: {address: "mail.example:587", from: "Acme <gate@acme.example>", username: gate, password: 0123, tls: None, insecure_plaintext: "true"}
 identity_headers: {user: X-User, email: "", groups: X-Groups, preferred_username: X-Name, attributes: {department: X-Dept}}
 routes:
   - path: /app/
@@ -182,10 +183,11 @@ log: {level: DEBUG, format: Text}
 		},
 		Local:           Local{Password: Password{MinLength: 16}},
 		MFA:             MFA{Enforce: EnforceOff, Methods: []string{MethodTOTP}, TOTP: TOTP{Issuer: "Acme"}},
+		Mail:            Mail{Address: "mail.example:587", From: "Acme <gate@acme.example>", Username: "gate", Password: NewSecret("0123"), TLS: MailNone, InsecurePlaintext: true},
 		IdentityHeaders: IdentityHeaders{User: "X-User", Groups: "X-Groups", PreferredUsername: "X-Name", AttributeNames: map[string]string{"department": "X-Dept"}},
 		Routes: []Route{
 			{
-				Line: 66, Path: "/app/", Host: "app.example.com", Methods: []string{"GET", "POST"}, Upstream: "https://127.0.0.1:8443",
+				Line: 67, Path: "/app/", Host: "app.example.com", Methods: []string{"GET", "POST"}, Upstream: "https://127.0.0.1:8443",
 				Access: Access{
 					Groups: []string{"a"}, Users: []string{"b"}, Emails: []string{"c@d.example", "Kate@d.example"}, EmailDomains: []string{"e.example"},
 					Connections: []string{"acme", "local"}, Local: &no, AMR: []string{"mfa"},
@@ -193,8 +195,8 @@ log: {level: DEBUG, format: Text}
 				},
 				StripPrefix: true, HostHeader: HostUpstream, Timeout: 90 * time.Second,
 			},
-			{Line: 74, Path: "/open", Upstream: "file:" + filepath.Join(dir, "www"), Access: Access{Public: true}, HostHeader: HostPass, Timeout: 30 * time.Second},
-			{Line: 75, Path: "/sock", Upstream: "unix:///run/app.sock", HostHeader: HostPass, Timeout: 30 * time.Second},
+			{Line: 75, Path: "/open", Upstream: "file:" + filepath.Join(dir, "www"), Access: Access{Public: true}, HostHeader: HostPass, Timeout: 30 * time.Second},
+			{Line: 76, Path: "/sock", Upstream: "unix:///run/app.sock", HostHeader: HostPass, Timeout: 30 * time.Second},
 		},
 		APIPaths: []string{"/api/"},
 		Log:      Log{Level: "debug", Format: "text"},
@@ -245,7 +247,9 @@ func TestAccepted(t *testing.T) {
 	connection := "connections: [{id: a, issuer: 'https://id.example', client_id: x, client_secret: s, "
 	for _, tt := range []struct{ name, in string }{
 		{"null is unset", "server: {listen: , public_url: ~}\nconnections:\nroutes: null\nadmin:\nmail:\n"},
-		{"defaults of what is not built", "admin: {groups: [], allow_federated: false}\nmail: {address: '', from: '', username: '', password: '', password_file: '', tls: STARTTLS}\nidentity_headers: {access_token: '', assertion: ''}\n"},
+		{"defaults of what is not built", "admin: {groups: [], allow_federated: false}\nidentity_headers: {access_token: '', assertion: ''}\n"},
+		{"no mail", "mail: {address: '', from: '', username: '', password: '', password_file: '', tls: STARTTLS}"},
+		{"mail on this machine", "mail: {address: 'localhost:25', from: gate@example.com, tls: none}"},
 		{"issuer on this machine", "connections: [{id: a, issuer: 'http://localhost:8081', client_id: x, client_secret: s}, {id: b, issuer: 'http://127.0.0.2/x', client_id: x, client_secret: s}, {id: c, issuer: 'http://[::1]:8081', client_id: x, client_secret: s}]"},
 		{"no groups", connection + "groups_allowed: }]"},
 		{"a shorter lifetime alone", "session: {lifetime: 30m}"},

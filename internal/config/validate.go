@@ -21,6 +21,7 @@ func (l *loader) validate(c *Config) {
 	l.validateRoutes(c)
 	l.validateAPIPaths(c.APIPaths)
 	l.validateMFA(c.MFA)
+	l.validateMail(c.Mail)
 	const shortest, longest = 8, 128 // NIST SP 800-63B, section 5.1.1.2, and what is still a sentence
 	if n := c.Local.Password.MinLength; n < shortest || n > longest {
 		l.problem("local.password.min_length", fmt.Sprintf("%d is not from %d to %d characters", n, shortest, longest), "write 12, or what your policy says within that")

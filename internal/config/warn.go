@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -29,6 +30,7 @@ const (
 	WarnProtected       = "protected-supplied"    // a connection is to give what no provider can
 	WarnPolicyUnused    = "attribute-mode-unused" // mode or on_absent of an attribute that never is stored
 	WarnSourceUnused    = "attribute-source-idle" // attribute_sources names who never supplies the attribute
+	WarnMailPlaintext   = "mail-plaintext"        // codes and links cross the network in clear
 	WarnNobodyExempt    = "inactive-exempts-none" // the rule for unused accounts spares no administrator
 )
 
@@ -65,6 +67,9 @@ func (l *loader) warnServer(c *Config) {
 	}
 	if c.Store.Redis != nil && len(c.Secrets.Keys) == 0 {
 		l.warning("store.redis", WarnKeysGenerated, "there are no secrets.keys, so the keys are made and kept in Redis: who reads it can open what is sealed in it; set secrets.keys_file")
+	}
+	if name, _, _ := net.SplitHostPort(c.Mail.Address); c.Mail.TLS == MailNone && c.Mail.Address != "" && !isLoopback(name) {
+		l.warning("mail.insecure_plaintext", WarnMailPlaintext, "mails cross the network in clear: who reads one can sign in with what is in it; use tls: starttls")
 	}
 	if c.Session.CacheTTL > time.Minute {
 		l.warning("session.cache_ttl", WarnCacheLong, fmt.Sprintf("a right that was taken away may be used for another %s on other replicas; 5s is usual", short(c.Session.CacheTTL)))

@@ -90,7 +90,7 @@ func (o *Outbox) page(m message) page {
 		if t.detail != "" {
 			p.Facts = append(p.Facts, fact{"What", t.detail})
 		}
-		p.React = []string{"If this was you, there is nothing to do.", "If it was not, change your password, end all other sessions and see to your second factors. If you cannot sign in any more, tell your administrator at once."}
+		p.React = []string{"If this was you, or you know of it, there is nothing to do.", "Otherwise change your password, end all other sessions and see to your second factors. If you cannot sign in any more, tell your administrator at once."}
 		p.Account = true
 	}
 	p.Subject = oneLine(p.Title + at)

@@ -100,7 +100,9 @@ func (o *Outbox) queue(ctx context.Context, m message) error {
 		return q.add(Entry{ID: id, Kind: m.Kind, To: m.To, Queued: m.At, Next: m.At, Expires: m.Expires})
 	})
 	if err != nil {
-		_ = o.Store.Delete(ctx, bodyPrefix+id) // it expires anyway
+		if errors.Is(err, ErrFull) {
+			_ = o.Store.Delete(ctx, bodyPrefix+id) // it expires anyway
+		}
 		return trouble("queue mail", err)
 	}
 	select {

@@ -110,12 +110,16 @@ func (o *Outbox) deliver(ctx context.Context, id string) bool {
 		return true // another replica's now, or the store's trouble
 	}
 	m, err := o.message(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		_ = o.settle(ctx, e, claim, "", false) // over, or dropped meanwhile
+		return true
+	}
 	if err == nil {
 		sending, cancel := context.WithTimeout(ctx, sendTime)
 		err = o.Sender.Send(sending, o.compose(id, m))
 		cancel()
 	} else if !errors.Is(err, store.ErrDown) {
-		err = &Refused{Err: err} // over, or sealed under a key that is gone
+		err = &Refused{Err: err} // sealed under a key that is gone
 	}
 	said := ""
 	if err != nil {

@@ -133,6 +133,11 @@ func (s *Server) judge(err error) error {
 		return said
 	}
 	code := failure.ErrorCode()
+	if failure.Reason == gomail.ErrSMTPDataClose {
+		// By now the server has read the mail, and some quote what they refuse:
+		// an address with its token, wrapped and encoded as it likes.
+		said = fmt.Errorf("the server has read the mail and answered %d %s", code, failure.EnhancedStatusCode())
+	}
 	const wantsPassword = 530 // RFC 4954, section 6
 	switch failure.Reason {
 	case gomail.ErrSMTPRcptTo, gomail.ErrSMTPData, gomail.ErrSMTPDataClose:

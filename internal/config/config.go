@@ -271,13 +271,18 @@ const (
 	EnforceOff   = "off"
 )
 
-// MethodTOTP is a time-based one-time password (RFC 6238).
-const MethodTOTP = "totp"
+// Values of MFA.Methods.
+const (
+	MethodTOTP      = "totp"          // a time-based one-time password (RFC 6238)
+	MethodPasskey   = "passkey"       // WebAuthn Level 3
+	MethodEmailCode = "email_code"    // a code by mail
+	MethodRecovery  = "recovery_code" // one of ten; with another factor only
+)
 
 // MFA says who owes a second factor, and which.
 type MFA struct {
 	Enforce string
-	Methods []string
+	Methods []string // those that may be used and work here
 	TOTP    TOTP
 }
 

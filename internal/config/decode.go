@@ -141,7 +141,7 @@ func mfa(o *object) MFA {
 	defer o.done()
 	m := MFA{
 		Enforce: o.choice("enforce", EnforceLocal, EnforceLocal, EnforceAll, EnforceOff),
-		Methods: o.texts("methods", MethodTOTP),
+		Methods: o.texts("methods", methods()...),
 	}
 	totp := o.object("totp")
 	defer totp.done()

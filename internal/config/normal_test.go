@@ -264,6 +264,7 @@ func TestAccepted(t *testing.T) {
 		{"headers of their own", "identity_headers: {user: Remote-User, email: Remote-Email, groups: Remote-Groups, attributes: Remote-Attr-}"},
 		{"single headers, none", "identity_headers: {attributes: {}}"},
 		{"any port", "server: {listen: '127.0.0.1:0', admin_listen: '127.0.0.1:0'}"},
+		{"recovery codes alone, and none asked", "mfa: {enforce: OFF, methods: [recovery_code]}"},
 		{"no factor and none asked", "mfa: {enforce: OFF, methods: []}"},
 		{"one attribute at two connections", "connections: [{id: a, issuer: 'https://a.example', client_id: x, client_secret: s, attributes: {dept: d}}, {id: b, issuer: 'https://b.example', client_id: x, client_secret: s, attributes: {dept: ou}}]"},
 	} {

@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -20,7 +19,7 @@ func (l *loader) validate(c *Config) {
 	l.validateHeaders(c)
 	l.validateRoutes(c)
 	l.validateAPIPaths(c.APIPaths)
-	l.validateMFA(c.MFA)
+	l.validateMFA(c)
 	l.validateMail(c.Mail)
 	const shortest, longest = 8, 128 // NIST SP 800-63B, section 5.1.1.2, and what is still a sentence
 	if n := c.Local.Password.MinLength; n < shortest || n > longest {
@@ -54,28 +53,5 @@ func (l *loader) validateSecrets(s Secrets) {
 			path, which = "secrets.keys_file", fmt.Sprintf("key %d of the file", i+1)
 		}
 		l.problem(path, fmt.Sprintf("%s has %d characters, fewer than %d", which, n, minKey), "make one with: openssl rand -base64 32")
-	}
-}
-
-func (l *loader) validateMFA(m MFA) {
-	seen := map[string]bool{}
-	for i, method := range m.Methods {
-		path := index("mfa.methods", i)
-		switch method = strings.ToLower(method); {
-		case method == "email_code" || method == "passkey" || method == "recovery_code":
-			l.problem(path, quote(method)+" is not supported by this version", "remove it")
-		case method != MethodTOTP:
-			l.problem(path, l.show(path, method)+" is not a method", "write "+MethodTOTP)
-		case seen[method]:
-			l.problem(path, quote(method)+" is there twice", "remove one of them")
-		}
-		m.Methods[i] = method
-		seen[method] = true
-	}
-	if len(m.Methods) == 0 && m.Enforce != EnforceOff {
-		l.problem("mfa.methods", fmt.Sprintf("is empty, and mfa.enforce: %s asks for a factor", m.Enforce), "write [totp], or set mfa.enforce: off")
-	}
-	if issuer := m.TOTP.Issuer; issuer == "" || strings.Contains(issuer, ":") {
-		l.problem("mfa.totp.issuer", "is empty or has a colon, which separates issuer and account in an authenticator app", "write the name of your site, such as Gatehouse")
 	}
 }

@@ -31,6 +31,7 @@ const (
 	WarnPolicyUnused    = "attribute-mode-unused" // mode or on_absent of an attribute that never is stored
 	WarnSourceUnused    = "attribute-source-idle" // attribute_sources names who never supplies the attribute
 	WarnMailPlaintext   = "mail-plaintext"        // codes and links cross the network in clear
+	WarnMFAEmailOnly    = "mfa-email-only"        // the only factor goes to where the reset of the password goes
 	WarnNobodyExempt    = "inactive-exempts-none" // the rule for unused accounts spares no administrator
 )
 
@@ -48,8 +49,19 @@ func (l *loader) warn(c *Config) {
 		l.warnPolicies(at, &c.Connections[i], c.JITProvisioning)
 	}
 	l.warnGroups(c)
+	l.warnMFA(c)
 	l.warnProvisioning(c)
 	l.warnRoutes(c.Routes)
+}
+
+// warnMFA: whoever reads a mailbox resets the password by it, and would have the
+// second factor too. So the code is not taken after such a reset, and people
+// whom nothing else is open to must ask an administrator.
+func (l *loader) warnMFA(c *Config) {
+	others := func(method string) bool { return method != MethodEmailCode && method != MethodRecovery }
+	if c.Local.Enabled && slices.Contains(c.MFA.Methods, MethodEmailCode) && !slices.ContainsFunc(c.MFA.Methods, others) {
+		l.warning("mfa.methods", WarnMFAEmailOnly, "codes by mail are the only factor that people can enrol, and passwords are reset by mail too: after a reset such a code is refused, so who has no recovery code left must ask an administrator; allow totp or passkey as well")
+	}
 }
 
 func (l *loader) warnServer(c *Config) {
@@ -94,7 +106,7 @@ func (l *loader) warnConnection(at string, c *Connection, all *Config) {
 		return
 	}
 	if all.MFA.Enforce == EnforceAll {
-		l.warning(at+".jit.enabled", WarnMFAJITOff, fmt.Sprintf("connection %s has jit.enabled: false, so its people have no account that could hold the factor %s, which mfa.enforce: all asks of everybody: they cannot sign in; set jit.enabled: true here, or mfa.enforce: local", c.ID, strings.Join(all.MFA.Methods, ", ")))
+		l.warning(at+".jit.enabled", WarnMFAJITOff, fmt.Sprintf("connection %s has jit.enabled: false, so its people have no account that could hold a second factor, which mfa.enforce: all asks of everybody: they cannot sign in; set jit.enabled: true here, or mfa.enforce: local", c.ID))
 	}
 	l.warnUser(at, c, all)
 }

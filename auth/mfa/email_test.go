@@ -305,6 +305,16 @@ func TestAddressOfAResetIsBarred(t *testing.T) {
 	if all, err := e.Enrolled(t.Context(), "a"); err != nil || len(all) != 1 || !all[0].Barred {
 		t.Errorf("enrolled: %+v, %v", all, err)
 	}
+	// Nor does it count where that cannot be known.
+	p.mailedTo["a"], p.err = "", errors.New("decode password record")
+	if all, err := e.Enrolled(t.Context(), "a"); err != nil || len(all) != 1 || !all[0].Barred {
+		t.Errorf("enrolled: %+v, %v", all, err)
+	}
+	p.err = auth.ErrStoreDown
+	if _, err := e.Enrolled(t.Context(), "a"); !errors.Is(err, auth.ErrStoreDown) {
+		t.Errorf("error %v, want ErrStoreDown", err)
+	}
+	p.err = nil
 	// Once the password was changed by who knew it, it counts again.
 	p.mailedTo["a"] = ""
 	asked, code = mailed(t, e, p, signingIn("a"))

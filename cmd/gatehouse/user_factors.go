@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -100,35 +101,31 @@ func (a *administration) listFactors(ctx context.Context, c *userCommand, accoun
 
 // resetMFA forgets all factors, or one of them.
 func (a *administration) resetMFA(ctx context.Context, c *userCommand, id string, stderr io.Writer) (decision string, err error) {
-	event := auth.EventFactorsReset
+	event, detail := auth.EventFactorsReset, ""
 	if !c.factor.given {
 		err = a.factors.Reset(ctx, id)
 	} else {
 		event = auth.EventFactorRemoved
-		ctx, err = a.removeFactor(ctx, id, c.factor.value)
+		detail, err = a.removeFactor(ctx, id, c.factor.value)
 	}
 	if err != nil {
 		return "", err
 	}
 	err = a.endAll(ctx, id, stderr) // what a lost or stolen app has opened closes
-	return a.note(ctx, id, event, stderr), err
+	return a.noteDetail(ctx, id, event, detail, stderr), err
 }
 
-// removeFactor forgets one factor; the returned context says which.
-func (a *administration) removeFactor(ctx context.Context, account, id string) (context.Context, error) {
+// removeFactor forgets one factor and says which it was.
+func (a *administration) removeFactor(ctx context.Context, account, id string) (detail string, err error) {
 	all, err := a.factors.All(ctx, account)
 	if err != nil {
-		return ctx, err
+		return "", err
 	}
 	i := slices.IndexFunc(all, func(f auth.Authenticator) bool { return f.ID == id })
 	if i < 0 {
-		return ctx, fmt.Errorf("the account has no factor %q; gatehouse user factors lists them", id)
+		return "", fmt.Errorf("the account has no factor %q; gatehouse user factors lists them", id)
 	}
-	if err := a.factors.Remove(ctx, account, all[i].Kind, id); err != nil {
-		return ctx, err
-	}
-	detail := all[i].Kind + " " + all[i].Name
-	return provision.WithActor(ctx, provision.Actor{Kind: provision.ActorAdministrator, Name: administrator(ctx)}, detail), nil
+	return strings.TrimSpace(all[i].Kind + " " + all[i].Name), a.factors.Remove(ctx, account, all[i].Kind, id)
 }
 
 // requireMFA demands that the next local sign-in enrols a factor.

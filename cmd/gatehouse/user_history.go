@@ -41,12 +41,21 @@ func decisionOf(v provision.View, err error) (string, error) { return v.Decision
 // note writes into the history what changed beside the account's record, and
 // mails its owner. It is done by then, and stays done when it cannot be noted.
 func (a *administration) note(ctx context.Context, id string, event auth.Event, stderr io.Writer) (decision string) {
+	return a.noteDetail(ctx, id, event, "", stderr)
+}
+
+// noteDetail is note of an event that is about something in particular, such as
+// one of several factors.
+func (a *administration) noteDetail(ctx context.Context, id string, event auth.Event, detail string, stderr io.Writer) (decision string) {
+	if detail != "" {
+		ctx = provision.WithActor(ctx, provision.Actor{Kind: provision.ActorAdministrator, Name: administrator(ctx)}, detail)
+	}
 	decision, err := a.directory.Note(ctx, id, event)
 	if err != nil {
 		a.log.WarnContext(ctx, "a change could not be noted in an account's history", "account", id, "event", event, "error", err)
 		fmt.Fprintln(stderr, "It is done, but it could not be noted in the account's history.")
 	}
-	messenger{directory: a.directory, mail: a.mail, log: a.log}.tell(ctx, id, event, "")
+	messenger{directory: a.directory, mail: a.mail, log: a.log}.tell(ctx, id, event, detail)
 	return decision
 }
 

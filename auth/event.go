@@ -17,6 +17,7 @@ const (
 	EventRecoveryCodes   Event = "recovery_codes_made"     // the ones before are void
 	EventRecoveryUsed    Event = "recovery_code_used"      // detail: how many are left
 	EventNewDevice       Event = "signed_in_on_new_device" // a local sign-in on a browser that the account did not know
+	EventSetupLink       Event = "setup_link_made"         // by an administrator; whoever has it chooses the password
 	EventUnlocked        Event = "attempts_forgotten"      // by an administrator
 	EventEnrolmentForced Event = "enrolment_forced"        // the next local sign-in enrols a factor
 )

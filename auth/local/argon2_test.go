@@ -167,7 +167,7 @@ func TestSuitable(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			err := Suitable(tt.in, 12)
+			err := Policy{MinLength: 12}.Suitable(tt.in)
 			got := ""
 			if err != nil {
 				got = err.Error()
@@ -177,7 +177,7 @@ func TestSuitable(t *testing.T) {
 			}
 		})
 	}
-	if Suitable("", 0) == nil {
+	if (Policy{}).Suitable("") == nil {
 		t.Error("an empty password is suitable when there is no minimum")
 	}
 }

@@ -23,11 +23,11 @@ type Accounts interface {
 // Passwords are the passwords of local accounts. It is safe for concurrent
 // use.
 type Passwords struct {
-	Store     store.Store
-	Accounts  Accounts
-	Throttle  *throttle.Throttle
-	Hasher    *Hasher
-	MinLength int // of new passwords, in characters
+	Store    store.Store
+	Accounts Accounts
+	Throttle *throttle.Throttle
+	Hasher   *Hasher
+	Policy   Policy // for new passwords
 
 	Now func() time.Time // nil: time.Now
 	Log *slog.Logger     // nil: nothing is logged
@@ -37,6 +37,9 @@ type Passwords struct {
 type record struct {
 	Hash string    `json:"hash"` // PHC
 	Set  time.Time `json:"set"`  // when the password was chosen, not when it was hashed
+	// Mailed is the address to which the link went by which it was chosen; empty:
+	// it was chosen otherwise.
+	Mailed string `json:"mailed,omitempty"`
 }
 
 // Authenticate checks a password. Login is a username or a verified e-mail in
@@ -127,21 +130,31 @@ func (p *Passwords) Remember(ctx context.Context, account string) (device string
 }
 
 // SetPassword gives an account a password, whether or not it had one, and
-// forgets its attempts and known devices. It ends no session: the caller does.
+// forgets its attempts and known devices; links to choose one are void then. The
+// names are those of Policy.Suitable. It ends no session: the caller does.
 // Errors: *Unsuitable, auth.ErrStoreDown, *auth.Throttled, and the context's.
-func (p *Passwords) SetPassword(ctx context.Context, account, password string) error {
-	if err := Suitable(password, p.MinLength); err != nil {
+func (p *Passwords) SetPassword(ctx context.Context, account, password string, names ...string) error {
+	if err := p.Policy.Suitable(password, names...); err != nil {
 		return err
 	}
 	hash, err := p.Hasher.Hash(ctx, prepare(password))
 	if err != nil {
 		return err
 	}
-	value, err := json.Marshal(record{Hash: hash, Set: p.now()})
+	return p.write(ctx, account, record{Hash: hash, Set: p.now()}, func([]byte) error { return nil })
+}
+
+// write puts a new password in place of the present one, if that may be
+// replaced.
+func (p *Passwords) write(ctx context.Context, account string, rec record, may func(old []byte) error) error {
+	value, err := json.Marshal(rec)
 	if err != nil {
 		return fmt.Errorf("encode password record: %w", err)
 	}
-	err = p.Store.Update(ctx, key(account), func([]byte) ([]byte, time.Duration, error) { return value, 0, nil })
+	err = p.Store.Update(ctx, key(account), func(old []byte) ([]byte, time.Duration, error) { return value, 0, may(old) })
+	if errors.Is(err, auth.ErrInvalidState) {
+		return err
+	}
 	if err != nil {
 		return down("set password", err)
 	}
@@ -174,7 +187,7 @@ func (p *Passwords) Holders(ctx context.Context) (map[string]bool, error) {
 // Delete forgets the account's password, attempts and devices. Errors:
 // auth.ErrStoreDown.
 func (p *Passwords) Delete(ctx context.Context, account string) error {
-	if err := p.Store.Delete(ctx, key(account)); err != nil {
+	if err := errors.Join(p.Store.Delete(ctx, key(account)), p.Store.Delete(ctx, newestKey(account))); err != nil {
 		return down("delete password", err)
 	}
 	return p.Throttle.Forget(ctx, account)
@@ -184,7 +197,8 @@ func (p *Passwords) Delete(ctx context.Context, account string) error {
 // over the very value that was verified: were the password changed meanwhile,
 // writing the old one back would undo a reset.
 func (p *Passwords) rehash(ctx context.Context, account string, verified []byte, rec record, password string) {
-	value, err := json.Marshal(record{Hash: p.Hasher.hash(password), Set: rec.Set})
+	rec.Hash = p.Hasher.hash(password)
+	value, err := json.Marshal(rec)
 	if err == nil {
 		err = p.Store.Update(ctx, key(account), func(old []byte) ([]byte, time.Duration, error) {
 			if string(old) != string(verified) {

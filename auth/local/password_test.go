@@ -76,10 +76,10 @@ func newPasswords(t *testing.T) (*Passwords, *memory.Store) {
 			"ada": "a1", "ada@corp.example": "a1", "grace": "a2",
 			"gone": "off1", "federated": "a3",
 		},
-		Throttle:  &throttle.Throttle{Store: st, Index: names{}},
-		Hasher:    NewHasher(cheap, 2),
-		MinLength: 12,
-		Now:       func() time.Time { return time.Unix(1_800_000_000, 0) },
+		Throttle: &throttle.Throttle{Store: st, Index: names{}},
+		Hasher:   NewHasher(cheap, 2),
+		Policy:   Policy{MinLength: 12},
+		Now:      func() time.Time { return time.Unix(1_800_000_000, 0) },
 	}
 	for _, account := range []string{"a1", "a2", "off1"} {
 		if err := p.SetPassword(t.Context(), account, right); err != nil {

@@ -87,8 +87,8 @@ func (s *state) open(ctx context.Context) error {
 	s.resolver = provision.NewResolver(s.cfg, s.directory)
 	s.passwords = &local.Passwords{
 		Store: s.store, Accounts: s.directory, Throttle: attempts,
-		Hasher:    local.NewHasher(local.DefaultParams(), 0),
-		MinLength: s.cfg.Local.Password.MinLength, Log: s.log,
+		Hasher: local.NewHasher(local.DefaultParams(), 0),
+		Policy: local.Policy{MinLength: s.cfg.Local.Password.MinLength, MinStrength: s.cfg.Local.Password.MinStrength}, Log: s.log,
 	}
 	s.totp = &mfa.TOTP{Store: s.store, Keyring: s.keyring, Throttle: attempts, Issuer: s.cfg.MFA.TOTP.Issuer, Log: s.log}
 	s.emailCode = &mfa.EmailCode{Store: s.store, Index: s.index, Throttle: attempts, Log: s.log}

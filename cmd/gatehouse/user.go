@@ -14,7 +14,7 @@ import (
 
 const userUsage = `usage: gatehouse user COMMAND [flags]
 
-  add NAME            add an account  [--email E] [--name N] [--group G]... [--attr K=V]... [--password-stdin]
+  add NAME            add an account  [--email E] [--name N] [--group G]... [--attr K=V]... [--password-stdin | --setup-link]
   list                all accounts
   show NAME           everything about one
   history NAME        what happened to it, the last at the end
@@ -24,6 +24,7 @@ const userUsage = `usage: gatehouse user COMMAND [flags]
   enable NAME         the opposite
   delete NAME         for ever, with its links, password and factors
   set-password NAME   asks on the terminal, or [--password-stdin]
+  setup-link NAME     print a link by which its owner chooses a password, once, within three days
   factors NAME        its second factors
   reset-mfa NAME      forget its second factors, or one of them  [--factor ID]
   require-mfa NAME    the next local sign-in enrols a second factor, after it has proved one where there is one
@@ -54,8 +55,11 @@ type userCommand struct {
 	connection              string
 	subject, factor         optional
 	all, dryRun, force      bool
+	setupLink               bool
 
 	attributes map[string][]string // attr, read
+
+	link *setupView // that the command has made
 }
 
 // Names of flags that not every user command has.
@@ -68,7 +72,7 @@ const (
 // --json.
 func userVerbs() map[string][]string {
 	return map[string][]string{
-		"add":          {"email", "name", "group", "attr", flagPassword},
+		"add":          {"email", "name", "group", "attr", flagPassword, "setup-link"},
 		"list":         {},
 		"show":         {},
 		"history":      {},
@@ -78,6 +82,7 @@ func userVerbs() map[string][]string {
 		"enable":       {},
 		"delete":       {},
 		"set-password": {flagPassword},
+		"setup-link":   {},
 		"factors":      {},
 		"reset-mfa":    {"factor"},
 		"require-mfa":  {},
@@ -121,8 +126,10 @@ func (c *userCommand) define(flags *flag.FlagSet, name string) {
 		flags.BoolVar(&c.passwordStdin, name, false, "")
 	case flagConnection:
 		flags.StringVar(&c.connection, name, "", "")
-	case "all", "dry-run", "force":
-		flags.BoolVar(map[string]*bool{"all": &c.all, "dry-run": &c.dryRun, "force": &c.force}[name], name, false, "")
+	case "all", "dry-run", "force", "setup-link":
+		flags.BoolVar(map[string]*bool{
+			"all": &c.all, "dry-run": &c.dryRun, "force": &c.force, "setup-link": &c.setupLink,
+		}[name], name, false, "")
 	default:
 		flags.Var(map[string]flag.Value{
 			"username": &c.username, "email": &c.email, "name": &c.fullName, "groups": &c.groups, "subject": &c.subject,
@@ -140,6 +147,8 @@ func (c *userCommand) complete(names []string) (err error) {
 		return fmt.Errorf("export takes a name or --all, and not both: %q", names[0])
 	case nameless && len(names) > 0:
 		return fmt.Errorf("%s takes no name, and %q is one", c.verb, names[0])
+	case c.setupLink && c.passwordStdin:
+		return errors.New("--setup-link has the person choose the password that --password-stdin gives")
 	case c.dryRun && c.force:
 		return errors.New("--dry-run changes nothing, so there is nothing to --force")
 	case nameless:

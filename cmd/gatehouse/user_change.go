@@ -8,16 +8,18 @@ import (
 	"time"
 
 	"gatehouse/auth"
-	"gatehouse/auth/local"
 	"gatehouse/provision"
 )
 
 func (a *administration) add(ctx context.Context, c *userCommand, password string, stdout, stderr io.Writer) error {
 	// Judged before anything is written: a refusal leaves no half account.
 	if c.passwordStdin {
-		if err := local.Suitable(password, a.passwords.MinLength); err != nil {
+		if err := a.passwords.Policy.Suitable(password, c.name, c.email.value, c.fullName.value); err != nil {
 			return err
 		}
+	}
+	if c.setupLink && !a.cfg.Local.Enabled {
+		return errNoPasswords
 	}
 	for _, g := range c.group {
 		if strings.Contains(g, ",") { // legal, and more often a slip
@@ -31,13 +33,23 @@ func (a *administration) add(ctx context.Context, c *userCommand, password strin
 		return err
 	}
 	if c.passwordStdin {
-		if err := a.passwords.SetPassword(ctx, account.ID, password); err != nil {
+		if err := a.passwords.SetPassword(ctx, account.ID, password, c.name, c.email.value, c.fullName.value); err != nil {
 			return fmt.Errorf("%s was added without a password (give it one with set-password): %w",
 				account.Username, forPeople(err))
 		}
 		a.note(ctx, account.ID, auth.EventPasswordSet, stderr)
 	}
-	return a.done(ctx, c, account, account.Decision, stdout, stderr)
+	if c.setupLink {
+		link, err := a.newSetupLink(ctx, account, stderr)
+		if err != nil {
+			return fmt.Errorf("%s was added without a link (make one with setup-link): %w", account.Username, forPeople(err))
+		}
+		c.link = &link
+	}
+	if err := a.done(ctx, c, account, account.Decision, stdout, stderr); err != nil || c.link == nil || c.json {
+		return err
+	}
+	return c.link.print(stdout, stderr)
 }
 
 func (a *administration) set(ctx context.Context, c *userCommand, id string) (decision string, err error) {
@@ -103,12 +115,12 @@ func (a *administration) tellOfQuarantine(account provision.View, stderr io.Writ
 		time.Now().Add(quarantine).UTC().Format("2006-01-02 15:04 MST"), names)
 }
 
-func (a *administration) setPassword(ctx context.Context, id, password string, stderr io.Writer) (decision string, err error) {
-	if err := a.passwords.SetPassword(ctx, id, password); err != nil {
+func (a *administration) setPassword(ctx context.Context, account provision.View, password string, stderr io.Writer) (decision string, err error) {
+	if err := a.passwords.SetPassword(ctx, account.ID, password, account.Username, account.Email, account.Name); err != nil {
 		return "", err
 	}
-	err = a.endAll(ctx, id, stderr) // whoever knew the old one must not stay
-	return a.note(ctx, id, auth.EventPasswordSet, stderr), err
+	err = a.endAll(ctx, account.ID, stderr) // whoever knew the old one must not stay
+	return a.note(ctx, account.ID, auth.EventPasswordSet, stderr), err
 }
 
 // unlock lets the owner of an account try again at once. Nobody is signed out by

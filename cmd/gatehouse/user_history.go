@@ -112,6 +112,7 @@ func headline(e provision.HistoryEntry) string {
 	did := map[string]string{
 		string(auth.EventPasswordSet):     "password set",
 		string(auth.EventFactorsReset):    "second factors reset",
+		string(auth.EventSetupLink):       "set-up link made",
 		string(auth.EventUnlocked):        "attempts forgotten",
 		string(auth.EventFactorEnrolled):  "second factor enrolled",
 		string(auth.EventFactorRemoved):   "second factor removed",

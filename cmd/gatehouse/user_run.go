@@ -81,6 +81,8 @@ func (a *administration) execute(ctx context.Context, c *userCommand, password s
 		return a.exportOne(ctx, account, stdout)
 	case "history":
 		return a.history(ctx, c, account.ID, stdout)
+	case "setup-link":
+		return a.setupLink(ctx, c, account, stdout, stderr)
 	case "factors":
 		return a.listFactors(ctx, c, account, stdout)
 	case "set":
@@ -92,7 +94,7 @@ func (a *administration) execute(ctx context.Context, c *userCommand, password s
 	case "delete":
 		err = a.delete(ctx, account.ID)
 	case "set-password":
-		decision, err = a.setPassword(ctx, account.ID, password, stderr)
+		decision, err = a.setPassword(ctx, account, password, stderr)
 	case "reset-mfa":
 		decision, err = a.resetMFA(ctx, c, account.ID, stderr)
 	case "unlock":
@@ -177,6 +179,7 @@ func (a *administration) show(ctx context.Context, c *userCommand, account provi
 	if err != nil {
 		return err
 	}
+	view.SetupLink = c.link
 	if c.json {
 		return writeJSON(stdout, view)
 	}

@@ -20,6 +20,8 @@ type accountView struct {
 	provision.View
 	HasPassword bool     `json:"has_password"`
 	Factors     []string `json:"factors"`
+	// SetupLink is there where the command has made one.
+	SetupLink *setupView `json:"setup_link,omitempty"`
 	// Authenticators are what Factors are the kinds of; a list of accounts has
 	// none.
 	Authenticators []factorView `json:"authenticators,omitempty"`

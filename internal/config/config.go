@@ -261,8 +261,12 @@ type Local struct {
 	Password Password
 }
 
-// Password is the policy for new passwords.
-type Password struct{ MinLength int } // characters
+// Password is the policy for new passwords, and how they are chosen.
+type Password struct {
+	MinLength   int  // characters
+	MinStrength int  // score of zxcvbn, 0 to 4; 0: not judged
+	Reset       bool // people may have a link mailed by which they choose a new one
+}
 
 // Values of MFA.Enforce.
 const (

@@ -110,6 +110,8 @@ func local(o *object) Local {
 	password := o.object("password")
 	defer password.done()
 	l.Password.MinLength = password.number("min_length", 12)
+	l.Password.MinStrength = password.number("min_strength", 3)
+	l.Password.Reset = password.flag("reset", true)
 	return l
 }
 

@@ -91,7 +91,7 @@ jit_provisioning:
   protected_groups: [Owners]
   quarantine: 30d
   inactive: {disable_after: 90d12h, delete_after: 8760h, exempt_groups: [root]}
-local: {enabled: false, password: {min_length: 16}}
+local: {enabled: false, password: {min_length: 16, min_strength: 2, reset: false}}
 mfa: {enforce: "off", methods: [TOTP], totp: {issuer: Acme}}
 mail: {address: "mail.example:587", from: "Acme <gate@acme.example>", username: gate, password: 0123, tls: None, insecure_plaintext: "true"}
 identity_headers: {user: X-User, email: "", groups: X-Groups, preferred_username: X-Name, attributes: {department: X-Dept}}
@@ -181,7 +181,7 @@ log: {level: DEBUG, format: Text}
 			Quarantine:                 30 * day,
 			Inactive:                   Inactive{DisableAfter: 90*day + 12*time.Hour, DeleteAfter: 365 * day, ExemptGroups: []string{"root"}},
 		},
-		Local:           Local{Password: Password{MinLength: 16}},
+		Local:           Local{Password: Password{MinLength: 16, MinStrength: 2}},
 		MFA:             MFA{Enforce: EnforceOff, Methods: []string{MethodTOTP}, TOTP: TOTP{Issuer: "Acme"}},
 		Mail:            Mail{Address: "mail.example:587", From: "Acme <gate@acme.example>", Username: "gate", Password: NewSecret("0123"), TLS: MailNone, InsecurePlaintext: true},
 		IdentityHeaders: IdentityHeaders{User: "X-User", Groups: "X-Groups", PreferredUsername: "X-Name", AttributeNames: map[string]string{"department": "X-Dept"}},

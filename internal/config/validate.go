@@ -25,6 +25,9 @@ func (l *loader) validate(c *Config) {
 	if n := c.Local.Password.MinLength; n < shortest || n > longest {
 		l.problem("local.password.min_length", fmt.Sprintf("%d is not from %d to %d characters", n, shortest, longest), "write 12, or what your policy says within that")
 	}
+	if n := c.Local.Password.MinStrength; n < 0 || n > 4 {
+		l.problem("local.password.min_strength", fmt.Sprintf("%d is not from 0 to 4", n), "write 3; 0 judges no strength")
+	}
 	if !c.offersConnection() && !c.Local.Enabled && !l.isUnread("connections") {
 		for i, r := range c.Routes {
 			if !r.Access.Public {

@@ -73,6 +73,9 @@ func (a *app) run(ctx context.Context, ready func(context.Context) error) error 
 	if a.mail != nil {
 		group.Go(func() error { a.mail.Run(watching); return nil })
 	}
+	if a.resets != nil {
+		group.Go(func() error { a.resets.Run(watching); return nil })
+	}
 	group.Go(func() error { a.reseal(ctx); return nil })
 	caretaker := &caretaker{rule: a.inactivity(), store: a.store, log: a.log}
 	group.Go(func() error { caretaker.run(ctx); return nil })

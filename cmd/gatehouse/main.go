@@ -26,7 +26,7 @@ usage: gatehouse COMMAND [flags]
   check     find every problem of a config file  [--config F] [--strict] [--json]
   explain   what an answer of an identity provider would do
                                                  --connection ID --claims F [--live] [--config F] [--json]
-  user      add|list|show|history|set|export|disable|enable|delete|set-password|reset-mfa|unlock|unlink|inactive
+  user      add|list|show|history|set|export|disable|enable|delete|set-password|setup-link|reset-mfa|unlock|unlink|inactive
   session   list|end
   mail      list|retry|drop
   doctor    find what is wrong in the store      [--repair] [--config F] [--json]

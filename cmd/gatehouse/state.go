@@ -49,7 +49,8 @@ type state struct {
 	factors   mfa.Factors
 	sessions  *session.Sessions
 	cookies   cookie.Policy
-	mail      *mail.Outbox // nil: no mail is sent
+	mail      *mail.Outbox  // nil: no mail is sent
+	resets    *local.Resets // nil: nobody has a link mailed by which they choose another password
 }
 
 // openState opens the store and its keys, generating those that do not exist.
@@ -91,7 +92,17 @@ func (s *state) open(ctx context.Context) error {
 		Policy: local.Policy{MinLength: s.cfg.Local.Password.MinLength, MinStrength: s.cfg.Local.Password.MinStrength}, Log: s.log,
 	}
 	s.totp = &mfa.TOTP{Store: s.store, Keyring: s.keyring, Throttle: attempts, Issuer: s.cfg.MFA.TOTP.Issuer, Log: s.log}
-	s.emailCode = &mfa.EmailCode{Store: s.store, Index: s.index, Throttle: attempts, Log: s.log}
+	where := addresses{s.directory, s.passwords}
+	s.emailCode = &mfa.EmailCode{Store: s.store, Index: s.index, Throttle: attempts, Addresses: where, Log: s.log}
+	if s.mail != nil {
+		s.emailCode.Mailer = s.mail
+		if s.cfg.Local.Enabled && s.cfg.Local.Password.Reset {
+			s.resets = local.NewResets(local.Resets{
+				Passwords: s.passwords, Addresses: where, Mailer: s.mail, Log: s.log,
+				URL: func(token string) string { return passwordURL(s.cfg, token) },
+			})
+		}
+	}
 	s.passkeys = &mfa.Passkeys{
 		Store: s.store, Throttle: attempts, Party: mfa.RelyingPartyOf(s.cfg.Server.PublicURL, s.cfg.MFA.TOTP.Issuer), Log: s.log,
 	}

@@ -14,7 +14,7 @@ import (
 
 const userUsage = `usage: gatehouse user COMMAND [flags]
 
-  add NAME            add an account  [--email E] [--name N] [--group G]... [--attr K=V]... [--password-stdin | --setup-link]
+  add NAME            add an account  [--email E] [--name N] [--group G]... [--attr K=V]... [--password-stdin | --setup-link | --mail-setup-link]
   list                all accounts
   show NAME           everything about one
   history NAME        what happened to it, the last at the end
@@ -24,7 +24,7 @@ const userUsage = `usage: gatehouse user COMMAND [flags]
   enable NAME         the opposite
   delete NAME         for ever, with its links, password and factors
   set-password NAME   asks on the terminal, or [--password-stdin]
-  setup-link NAME     print a link by which its owner chooses a password, once, within three days
+  setup-link NAME     print a link by which its owner chooses a password, once, within three days; or mail it  [--mail]
   factors NAME        its second factors
   reset-mfa NAME      forget its second factors, or one of them  [--factor ID]
   require-mfa NAME    the next local sign-in enrols a second factor, after it has proved one where there is one
@@ -55,7 +55,7 @@ type userCommand struct {
 	connection              string
 	subject, factor         optional
 	all, dryRun, force      bool
-	setupLink               bool
+	setupLink, mailLink     bool
 
 	attributes map[string][]string // attr, read
 
@@ -72,7 +72,7 @@ const (
 // --json.
 func userVerbs() map[string][]string {
 	return map[string][]string{
-		"add":          {"email", "name", "group", "attr", flagPassword, "setup-link"},
+		"add":          {"email", "name", "group", "attr", flagPassword, "setup-link", "mail-setup-link"},
 		"list":         {},
 		"show":         {},
 		"history":      {},
@@ -82,7 +82,7 @@ func userVerbs() map[string][]string {
 		"enable":       {},
 		"delete":       {},
 		"set-password": {flagPassword},
-		"setup-link":   {},
+		"setup-link":   {"mail"},
 		"factors":      {},
 		"reset-mfa":    {"factor"},
 		"require-mfa":  {},
@@ -126,9 +126,10 @@ func (c *userCommand) define(flags *flag.FlagSet, name string) {
 		flags.BoolVar(&c.passwordStdin, name, false, "")
 	case flagConnection:
 		flags.StringVar(&c.connection, name, "", "")
-	case "all", "dry-run", "force", "setup-link":
+	case "all", "dry-run", "force", "setup-link", "mail-setup-link", "mail":
 		flags.BoolVar(map[string]*bool{
 			"all": &c.all, "dry-run": &c.dryRun, "force": &c.force, "setup-link": &c.setupLink,
+			"mail-setup-link": &c.mailLink, "mail": &c.mailLink,
 		}[name], name, false, "")
 	default:
 		flags.Var(map[string]flag.Value{
@@ -147,8 +148,10 @@ func (c *userCommand) complete(names []string) (err error) {
 		return fmt.Errorf("export takes a name or --all, and not both: %q", names[0])
 	case nameless && len(names) > 0:
 		return fmt.Errorf("%s takes no name, and %q is one", c.verb, names[0])
-	case c.setupLink && c.passwordStdin:
-		return errors.New("--setup-link has the person choose the password that --password-stdin gives")
+	case (c.setupLink || c.mailLink) && c.passwordStdin:
+		return errors.New("by a set-up link the person chooses the password that --password-stdin gives")
+	case c.setupLink && c.mailLink:
+		return errors.New("a set-up link is either printed or mailed")
 	case c.dryRun && c.force:
 		return errors.New("--dry-run changes nothing, so there is nothing to --force")
 	case nameless:

@@ -18,8 +18,10 @@ func (a *administration) add(ctx context.Context, c *userCommand, password strin
 			return err
 		}
 	}
-	if c.setupLink && !a.cfg.Local.Enabled {
-		return errNoPasswords
+	if c.setupLink || c.mailLink {
+		if err := a.mayLink(c.mailLink, c.email.value); err != nil {
+			return err
+		}
 	}
 	for _, g := range c.group {
 		if strings.Contains(g, ",") { // legal, and more often a slip
@@ -39,8 +41,8 @@ func (a *administration) add(ctx context.Context, c *userCommand, password strin
 		}
 		a.note(ctx, account.ID, auth.EventPasswordSet, stderr)
 	}
-	if c.setupLink {
-		link, err := a.newSetupLink(ctx, account, stderr)
+	if c.setupLink || c.mailLink {
+		link, err := a.newSetupLink(ctx, account, c.mailLink, stderr)
 		if err != nil {
 			return fmt.Errorf("%s was added without a link (make one with setup-link): %w", account.Username, forPeople(err))
 		}

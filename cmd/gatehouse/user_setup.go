@@ -16,8 +16,9 @@ import (
 
 // setupView is a link by which a person chooses a password, as programs read it.
 type setupView struct {
-	URL     string    `json:"url"`
-	Expires time.Time `json:"expires"`
+	URL      string    `json:"url,omitempty"` // empty: it was mailed
+	MailedTo string    `json:"mailed_to,omitempty"`
+	Expires  time.Time `json:"expires"`
 }
 
 // passwordURL is the page on which the owner of a token chooses a password.
@@ -25,36 +26,56 @@ func passwordURL(cfg *config.Config, token string) string {
 	return cfg.Server.PublicURL + cfg.Server.Prefix + "/password?" + url.Values{"token": {token}}.Encode()
 }
 
-// newSetupLink makes a link that the administrator hands over: whoever has it
-// chooses the password of the account.
-func (a *administration) newSetupLink(ctx context.Context, account provision.View, stderr io.Writer) (setupView, error) {
-	if err := a.maySetUp(account); err != nil {
+// newSetupLink makes a link that is mailed, or that the administrator hands
+// over: whoever has it chooses the password of the account.
+func (a *administration) newSetupLink(ctx context.Context, account provision.View, mailed bool, stderr io.Writer) (setupView, error) {
+	address := ""
+	if account.EmailVerified {
+		address = account.Email
+	}
+	if err := a.mayLink(mailed, address); err != nil {
 		return setupView{}, err
 	}
-	token, link, err := a.passwords.NewLink(ctx, account.ID, local.LinkSetup, "")
+	if account.Status != provision.Active {
+		return setupView{}, fmt.Errorf("%s is %s: enable the account first", account.Username, account.Status)
+	}
+	if !mailed {
+		address = ""
+	}
+	token, link, err := a.passwords.NewLink(ctx, account.ID, local.LinkSetup, address)
+	if err != nil {
+		return setupView{}, err
+	}
+	view := setupView{MailedTo: address, Expires: link.Expires()}
+	if mailed {
+		err = a.mail.Link(ctx, address, string(local.LinkSetup), passwordURL(a.cfg, token), link.Expires())
+	} else {
+		view.URL = passwordURL(a.cfg, token)
+	}
 	if err != nil {
 		return setupView{}, err
 	}
 	a.note(ctx, account.ID, auth.EventSetupLink, stderr)
-	return setupView{URL: passwordURL(a.cfg, token), Expires: link.Expires()}, nil
+	return view, nil
 }
 
-var errNoPasswords = errors.New("nobody signs in by a password here: local.enabled is false")
-
-// maySetUp refuses a link that would lead nowhere.
-func (a *administration) maySetUp(account provision.View) error {
+// mayLink refuses a link that would lead nowhere, or reach nobody.
+func (a *administration) mayLink(mailed bool, address string) error {
 	switch {
 	case !a.cfg.Local.Enabled:
-		return errNoPasswords
-	case account.Status != provision.Active:
-		return fmt.Errorf("%s is %s: enable the account first", account.Username, account.Status)
+		return errors.New("nobody signs in by a password here: local.enabled is false")
+	case mailed && a.mail == nil:
+		return errors.New("no mail is sent: mail.address is empty; let the link be printed")
+	case mailed && address == "":
+		return errors.New("the account has no verified e-mail address; give it one, or let the link be printed")
 	}
 	return nil
 }
 
-// setupLink prints a link. It is data: whoever runs the command passes it on.
+// setupLink prints or mails a link. It is data: whoever runs the command passes
+// it on.
 func (a *administration) setupLink(ctx context.Context, c *userCommand, account provision.View, stdout, stderr io.Writer) error {
-	view, err := a.newSetupLink(ctx, account, stderr)
+	view, err := a.newSetupLink(ctx, account, c.mailLink, stderr)
 	if err != nil {
 		return err
 	}
@@ -66,7 +87,12 @@ func (a *administration) setupLink(ctx context.Context, c *userCommand, account 
 }
 
 func (v setupView) print(stdout, stderr io.Writer) error {
-	fmt.Fprintf(stderr, "Whoever opens this link chooses the password. It counts once, until %s:\n", v.Expires.UTC().Format("2006-01-02 15:04 MST"))
+	until := v.Expires.UTC().Format("2006-01-02 15:04 MST")
+	if v.URL == "" {
+		fmt.Fprintf(stderr, "A link goes to %s. Whoever opens it chooses the password; it counts once, until %s.\n", printable(v.MailedTo), until)
+		return nil
+	}
+	fmt.Fprintf(stderr, "Whoever opens this link chooses the password. It counts once, until %s:\n", until)
 	_, err := fmt.Fprintln(stdout, v.URL)
 	return err
 }

@@ -75,7 +75,7 @@ func TestEnforceAll(t *testing.T) {
 
 	const code = "mfa-all-jit-off"
 	r := g.Run(t, "", "check", "--config", g.Config)
-	if r.Code != 0 || !strings.Contains(r.Stdout, code) || !strings.Contains(r.Stdout, "connection partner has") || !strings.Contains(r.Stdout, "totp") || strings.Contains(r.Stdout, "connection acme has") {
+	if r.Code != 0 || !strings.Contains(r.Stdout, code) || !strings.Contains(r.Stdout, "connection partner has") || !strings.Contains(r.Stdout, "second factor") || strings.Contains(r.Stdout, "connection acme has") {
 		t.Errorf("check ended with %d:\n%s", r.Code, r.Stdout)
 	}
 	if r := g.Run(t, "", "check", "--strict", "--config", g.Config); r.Code != 1 || !strings.Contains(r.Stdout, code) {

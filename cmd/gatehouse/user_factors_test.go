@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -114,6 +115,33 @@ func TestRecoveryCodesAloneAreNoFactor(t *testing.T) {
 					t.Errorf("HasFactor with an app = %v, %v", has, err)
 				}
 			})
+		})
+	}
+}
+
+// With a mail server the code goes into the outbox; the address of an account
+// is where it goes.
+func TestCodesGoIntoTheOutbox(t *testing.T) {
+	for name, open := range places(t, "mail: {address: \"127.0.0.1:9\", from: gate@acme.example}\n") {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := open(t)
+			p.must(t, "", "user", "add", "ada", "--email", "ada@acme.example")
+			p.must(t, "", "user", "add", "bob")
+			ada, bob := p.shown(t, "ada").ID, p.shown(t, "bob").ID
+			p.use(t, func(a *state) {
+				by := auth.Claimant{Account: ada, Purpose: auth.PurposeEnrol, Binding: "x"}
+				if e, err := a.emailCode.Offer(t.Context(), by); err != nil || e.Hint != "a…@acme.example" {
+					t.Errorf("offer %+v, %v", e, err)
+				}
+				by.Account = bob
+				if _, err := a.emailCode.Offer(t.Context(), by); !errors.Is(err, auth.ErrNotFound) {
+					t.Errorf("offer to who has no address: %v, want ErrNotFound", err)
+				}
+			})
+			if out := p.must(t, "", "mail", "list", "--json").stdout; strings.Count(out, "ada@acme.example") != 1 {
+				t.Errorf("the outbox: %s", out)
+			}
 		})
 	}
 }

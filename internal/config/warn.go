@@ -59,7 +59,7 @@ func (l *loader) warn(c *Config) {
 // whom nothing else is open to must ask an administrator.
 func (l *loader) warnMFA(c *Config) {
 	others := func(method string) bool { return method != MethodEmailCode && method != MethodRecovery }
-	if c.Local.Enabled && slices.Contains(c.MFA.Methods, MethodEmailCode) && !slices.ContainsFunc(c.MFA.Methods, others) {
+	if c.Local.Enabled && c.Local.Password.Reset && slices.Contains(c.MFA.Methods, MethodEmailCode) && !slices.ContainsFunc(c.MFA.Methods, others) {
 		l.warning("mfa.methods", WarnMFAEmailOnly, "codes by mail are the only factor that people can enrol, and passwords are reset by mail too: after a reset such a code is refused, so who has no recovery code left must ask an administrator; allow totp or passkey as well")
 	}
 }

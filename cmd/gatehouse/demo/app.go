@@ -18,10 +18,11 @@ type app struct {
 	addr  string // its own
 	pages *web.Pages
 	users atomic.Pointer[Directory]
+	post  *postbox
 }
 
 func newApp(front address) *app {
-	return &app{front: front, pages: &web.Pages{Prefix: prefix, Banner: banner}}
+	return &app{front: front, post: &postbox{}, pages: &web.Pages{Prefix: prefix, Banner: banner}}
 }
 
 // know gives the application a look into the user store.
@@ -35,6 +36,9 @@ func (a *app) handler() http.Handler {
 	mux.HandleFunc("GET /public/", a.received)
 	mux.HandleFunc("GET /public/authenticator", a.authenticator)
 	mux.HandleFunc("POST /public/authenticator", a.authenticator)
+	mux.HandleFunc("GET "+outboxPath, a.outbox)
+	mux.HandleFunc("GET "+outboxPath+"/{number}", a.letter)
+	mux.HandleFunc("GET "+outboxPath+"/{number}/html", a.letterHTML)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		show(w, http.StatusNotFound, "note", a.page("No such page", notePage{Text: "The application has no page here. You were let through to it, though."}))
 	})

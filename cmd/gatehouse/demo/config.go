@@ -44,6 +44,7 @@ routes:
   - {host: {{q .Front.Name}}, path: /, upstream: {{q .App}}, access: authenticated}
   - {host: {{q .Front.Name}}, path: /admin/, upstream: {{q .App}}, access: {groups: [admins]}}
   - {host: {{q .Front.Name}}, path: /public/, upstream: {{q .App}}, access: public}
+mail: {address: {{q .Post}}, from: "Gatehouse demonstration <gatehouse@localhost>", tls: none}
 log: {level: error, format: text}
 `[1:]))
 
@@ -57,6 +58,7 @@ func (s *stage) config() []byte {
 		"Acme":    of(s.acme),
 		"Partner": of(s.partner),
 		"App":     "http://" + s.app.addr,
+		"Post":    s.post.Addr().String(),
 	})
 	if err != nil {
 		panic(err) // the template and its data are both above

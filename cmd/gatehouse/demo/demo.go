@@ -62,6 +62,12 @@ func (d *Demo) Run(ctx context.Context) (err error) {
 		})
 	}
 	group.Go(func() error {
+		if err := s.app.post.serve(s.post); err != nil {
+			return fmt.Errorf("demo: take mails: %w", err)
+		}
+		return nil
+	})
+	group.Go(func() error {
 		defer s.close()
 		return d.Serve(ctx, config, banner, func(ctx context.Context, dir Directory) error {
 			password := newPassword()
@@ -84,6 +90,7 @@ type stage struct {
 	acme    *provider
 	partner *provider
 	servers []server
+	post    net.Listener // of the app's postbox
 }
 
 type server struct {
@@ -91,8 +98,8 @@ type server struct {
 	http     *http.Server
 }
 
-// build makes the two identity providers and the application and lets them
-// listen, each on a free port of loopback.
+// build makes the two identity providers, the application and its postbox and
+// lets them listen, each on a free port of loopback.
 func (d *Demo) build(front address) (_ *stage, err error) {
 	s := &stage{front: front, app: newApp(front)}
 	defer func() {
@@ -115,6 +122,9 @@ func (d *Demo) build(front address) (_ *stage, err error) {
 		p.issuer = "http://" + addr
 	}
 	if s.app.addr, err = s.listen(s.app.handler(), front.host); err != nil {
+		return nil, err
+	}
+	if s.post, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -145,6 +155,9 @@ func (s *stage) close() {
 	for _, server := range s.servers {
 		server.http.Close()
 		server.listener.Close()
+	}
+	if s.post != nil {
+		s.post.Close()
 	}
 }
 

@@ -5,7 +5,8 @@
 //	              |-- Acme, an OpenID provider: accounts are made (JIT on)
 //	              |-- Partner, an OpenID provider: people pass through (JIT off)
 //	              |-- one local account, whose password is printed
-//	              `-- an application that shows what it received
+//	              |-- an application that shows what it received
+//	              `-- a postbox: mails go there, and the application shows them
 //
 // The identity providers are real ones (discovery, signed ID tokens, PKCE)
 // with one thing missing: proof. Whoever opens their page picks whom to be.

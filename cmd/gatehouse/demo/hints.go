@@ -24,7 +24,9 @@ Worth trying
   5. Acme, as the holder of the local account's e-mail, after 3. Is the account theirs? Its password
      and a code prove it, once; then both ways lead to it. (Before 3 it has no second factor, and the
      word of Acme is enough.)
-  6. curl -i %[1]s/ : a program is told 401, not sent to a page.
+  6. %[1]s/public/outbox shows the mails: codes, links, and word of what happened to the
+     local account, such as its new second factor. Nothing leaves this machine.
+  7. curl -i %[1]s/ : a program is told 401, not sent to a page.
 
 Stop with Ctrl-C.
 `, url, localUser, password)

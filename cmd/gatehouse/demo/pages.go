@@ -23,7 +23,7 @@ var templates = func() map[string]*template.Template {
 		"when": func(t time.Time) string { return t.Local().Format("2 Jan 2006, 15:04:05") },
 	}).ParseFS(sources, "templates/frame.html"))
 	set := make(map[string]*template.Template)
-	for _, name := range []string{"pick", "note", "received", "authenticator"} {
+	for _, name := range []string{"pick", "note", "received", "authenticator", "outbox", "letter"} {
 		set[name] = template.Must(template.Must(frame.Clone()).ParseFS(sources, "templates/"+name+".html"))
 	}
 	return set
@@ -69,7 +69,7 @@ func show(w http.ResponseWriter, status int, name string, p page) {
 	h.Set("Referrer-Policy", "same-origin")
 	// form-action is as wide as on Gatehouse's pages, for the same reason:
 	// Chromium applies it to the redirect back to the gateway.
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action http: https:")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self'; frame-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action http: https:")
 	w.WriteHeader(status)
 	_, _ = w.Write(body.Bytes())
 }

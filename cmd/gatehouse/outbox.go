@@ -65,6 +65,9 @@ func (m messenger) tell(ctx context.Context, account string, e auth.Event, detai
 	if m.mail == nil {
 		return
 	}
+	// Whoever has got into an account could hang up at once to keep its owner
+	// from hearing of it.
+	ctx = context.WithoutCancel(ctx)
 	view, err := m.directory.Show(ctx, account)
 	if err == nil && view.EmailVerified && view.Email != "" {
 		err = m.mail.Event(ctx, view.Email, view.Username, e, detail)

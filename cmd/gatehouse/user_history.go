@@ -65,10 +65,14 @@ type chronicle struct{ *state }
 
 // Happened implements auth.Events.
 func (c chronicle) Happened(ctx context.Context, account string, e auth.Event, detail string) {
-	ctx = provision.WithActor(ctx, provision.Actor{Kind: provision.ActorPerson}, detail)
+	// As in messenger.tell: hanging up hides nothing.
+	ctx = provision.WithActor(context.WithoutCancel(ctx), provision.Actor{Kind: provision.ActorPerson}, detail)
 	if _, err := c.directory.Note(ctx, account, e); err != nil {
 		// It has happened all the same: sent back, the person could not do it again.
 		c.log.WarnContext(ctx, "what happened could not be noted in an account's history", "account", account, "event", e, "error", err)
+	}
+	if auth.ClientOf(ctx) == (auth.Client{}) {
+		ctx = auth.WithClient(ctx, auth.Client{Agent: "unknown"}) // a person, and no administrator
 	}
 	c.messenger().tell(ctx, account, e, detail)
 }

@@ -106,9 +106,10 @@ func (o *Outbox) page(m message) page {
 }
 
 // from says where whatever the mail tells of came from. A command has no
-// client, and only administrators give commands.
+// client, and only administrators give commands; none asks for a code or for
+// another's password to be reset.
 func from(m message) []fact {
-	if m.Client.Address == "" && m.Client.Agent == "" {
+	if m.Client == (auth.Client{}) && m.Kind != KindCode && m.Kind != KindReset {
 		return []fact{{"By", "an administrator"}}
 	}
 	return []fact{

@@ -22,9 +22,10 @@ func examples() map[string]message {
 	firefox := auth.Client{Address: "203.0.113.7", Agent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}
 	const link = "https://gate.acme.example/oauth2/password?token=Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4"
 	all := map[string]message{
-		"code":  {Kind: KindCode, Code: "31415926", Expires: at.Add(10 * time.Minute), Client: firefox},
-		"setup": {Kind: KindSetUp, URL: link, Expires: at.Add(72 * time.Hour)},
-		"reset": {Kind: KindReset, URL: link, Expires: at.Add(30 * time.Minute), Client: firefox},
+		"code":              {Kind: KindCode, Code: "31415926", Expires: at.Add(10 * time.Minute), Client: firefox},
+		"code_from_nowhere": {Kind: KindCode, Code: "31415926", Expires: at.Add(10 * time.Minute)},
+		"setup":             {Kind: KindSetUp, URL: link, Expires: at.Add(72 * time.Hour)},
+		"reset":             {Kind: KindReset, URL: link, Expires: at.Add(30 * time.Minute), Client: firefox},
 	}
 	for name, m := range map[string]message{
 		"password_set_by_administrator": {Kind: string(auth.EventPasswordSet)},

@@ -295,23 +295,44 @@ func TestReplicasDoNotSendTwice(t *testing.T) {
 
 // What a replica that died had claimed goes out once the claim is over.
 func TestAClaimEnds(t *testing.T) {
-	inBubble(t, func(ctx context.Context, o *Outbox, p *postman, _ *bytes.Buffer) {
-		p.failing(func(Mail) error { return errors.New("down") })
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		p := &postman{}
+		o := newOutbox(t, memory.New(), p, nil)
 		if err := o.Code(ctx, "ann@acme.example", "12345678", time.Hour); err != nil {
 			t.Fatal(err)
 		}
-		synctest.Wait()
 		id := list(t, o)[0].ID
-		time.Sleep(firstWait)
-		if _, err := o.claim(ctx, id, "the dead"); err != nil && !errors.Is(err, errNotDue) {
+		dead, err := o.claim(ctx, id, "the dead")
+		if err != nil {
 			t.Fatal(err)
 		}
+		if _, err := o.claim(ctx, id, "another"); !errors.Is(err, errNotDue) {
+			t.Errorf("claimed twice: %v", err)
+		}
+		var running sync.WaitGroup
+		running.Go(func() { o.Run(ctx) })
+		time.Sleep(claimTime - time.Second)
+		if got := p.subjects(); len(got) > 0 {
+			t.Errorf("sent while it was claimed: %v", got)
+		}
+		p.failing(func(Mail) error { time.Sleep(pollEvery); return errors.New("down") })
+		time.Sleep(pollEvery)
+		// The dead was only slow: what it says is not about this claim.
+		if err := o.settle(ctx, dead, "the dead", "too late", true); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(pollEvery)
+		if got := list(t, o); len(got) != 1 || got[0].Attempts != 2 || got[0].Error != "down" || got[0].Failed {
+			t.Errorf("got %+v", got)
+		}
 		p.failing(nil)
-		time.Sleep(claimTime + pollEvery)
-		synctest.Wait()
+		time.Sleep(time.Minute)
 		if got := p.subjects(); len(got) != 1 {
 			t.Errorf("sent %v", got)
 		}
+		cancel()
+		running.Wait()
 	})
 }
 

@@ -162,12 +162,15 @@ func (o *Outbox) claim(ctx context.Context, id, claim string) (Entry, error) {
 func (o *Outbox) settle(ctx context.Context, claimed Entry, claim, said string, refused bool) error {
 	err := o.update(ctx, shardOfID(claimed.ID), func(q *queue) error {
 		e := q.find(claimed.ID)
-		if e == nil || e.Claim != claim {
-			return store.ErrNoChange // it took too long: dropped, or another's by now
+		if e == nil {
+			return store.ErrNoChange // dropped
 		}
 		if said == "" {
-			q.remove(e.ID)
+			q.remove(e.ID) // also if another has it by now: it need not be sent again
 			return nil
+		}
+		if e.Claim != claim {
+			return store.ErrNoChange // it took too long
 		}
 		e.Claim, e.Until = "", time.Time{}
 		e.Error, e.Failed, e.Next = said, refused, o.now().Add(wait(e.Attempts))

@@ -122,6 +122,9 @@ func (a *app) own() (http.Handler, error) {
 	if err := flow.Mount(mux); err != nil {
 		return nil, fmt.Errorf("wire the sign-in: %w", err)
 	}
+	if err := a.account().Mount(mux); err != nil {
+		return nil, fmt.Errorf("wire the account page: %w", err)
+	}
 	a.pages.Mount(mux)
 	mux.Handle(a.cfg.Server.Prefix+"/auth", a.gateway.ForwardAuth())
 	mux.HandleFunc("GET /ping", servePing)

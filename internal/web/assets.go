@@ -29,7 +29,7 @@ type asset struct {
 
 // sheets are the files under static/css of which the stylesheet is joined, in
 // the order in which they are to win over one another.
-var sheets = []string{"colours", "ground", "frame", "text", "choices", "forms", "enrol"}
+var sheets = []string{"colours", "ground", "frame", "text", "choices", "forms", "enrol", "account"}
 
 // assets are read once and never changed.
 var assets = map[string]asset{

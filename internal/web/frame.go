@@ -18,7 +18,7 @@ var sources embed.FS
 var pages = func() map[string]*template.Template {
 	frame := template.Must(template.New("frame.html").Funcs(functions).ParseFS(sources, "templates/frame.html"))
 	set := make(map[string]*template.Template)
-	for _, name := range []string{"sign_in", "confirm", "factor", "enrol", "sign_out", "signed_out", "error", "go_on"} {
+	for _, name := range []string{"sign_in", "confirm", "factor", "enrol", "sign_out", "signed_out", "error", "go_on", "account", "account_password", "account_factor", "account_codes"} {
 		set[name] = template.Must(template.Must(frame.Clone()).ParseFS(sources, "templates/"+name+".html"))
 	}
 	return set
@@ -32,6 +32,7 @@ type view struct {
 	Decision   string // id of the decision that the page is about, if any
 	Stylesheet string
 	Icon       string
+	Wide       bool // the page is more than one card
 	Page       any
 }
 
@@ -59,6 +60,10 @@ var policies = map[string]string{
 	"factor":   policyForm,
 	"sign_out": policyForm,
 	"enrol":    policyFormData,
+
+	"account":          policyForm,
+	"account_password": policyForm,
+	"account_factor":   policyFormData,
 }
 
 // referrerPolicy tells other sites nothing. Under plain no-referrer Chromium
@@ -89,6 +94,7 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, name st
 		Decision:   decision,
 		Stylesheet: p.asset(stylesheet),
 		Icon:       p.asset(icon),
+		Wide:       name == "account",
 		Page:       page,
 	})
 	if err != nil {

@@ -19,6 +19,10 @@ var functions = template.FuncMap{
 	"query":    query,
 	"qr":       qr,
 	"keyURI":   keyURI,
+	"moment":   moment,
+	"day":      day,
+	"stamp":    func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"kindName": kindName, "eventName": eventName,
 }
 
 // fours splits a secret into groups of four, which people can type without

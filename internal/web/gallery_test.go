@@ -51,6 +51,14 @@ func gallery(t testing.TB) []exhibit {
 	fails := func(err error) func(*web.Pages, http.ResponseWriter, *http.Request) {
 		return func(p *web.Pages, w http.ResponseWriter, r *http.Request) { p.Error(w, r, err) }
 	}
+	account := func(d web.Account) func(*web.Pages, http.ResponseWriter, *http.Request) {
+		return func(p *web.Pages, w http.ResponseWriter, r *http.Request) { p.Account(w, r, 200, d) }
+	}
+	addFactor := func(status int, d web.AddFactor) func(*web.Pages, http.ResponseWriter, *http.Request) {
+		return func(p *web.Pages, w http.ResponseWriter, r *http.Request) { p.AddFactor(w, r, status, d) }
+	}
+	refused := ownAccount()
+	refused.Problem, refused.Factors, refused.CodesLeft = "That is the last way in to your account, so it was kept.", nil, 0
 	return []exhibit{
 		{"sign_in", signIn(200, web.SignIn{Connections: two, Local: true, ReturnTo: "/reports"})},
 		{"sign_in_elsewhere", signIn(200, web.SignIn{Connections: two, Local: true, ReturnTo: "https://wiki.acme.example/x"})},
@@ -87,6 +95,25 @@ func gallery(t testing.TB) []exhibit {
 		{"go_on", func(p *web.Pages, w http.ResponseWriter, r *http.Request) {
 			p.GoOn(w, r, "/reports")
 		}},
+		{"account", account(ownAccount())},
+		{"account_refused", account(refused)},
+		{"account_pass_through", account(web.Account{User: "partner:4711", Through: "Partner", PassThrough: true, Headers: []web.Header{
+			{Name: "X-Forwarded-User", Value: "partner:4711"}, {Name: "X-Forwarded-Email"}, {Name: "X-Forwarded-Groups", Value: "visitors,suppliers"},
+		}})},
+		{"account_password", func(p *web.Pages, w http.ResponseWriter, r *http.Request) {
+			p.NewPassword(w, r, 200, web.NewPassword{Account: "employee"})
+		}},
+		{"account_password_refused", func(p *web.Pages, w http.ResponseWriter, r *http.Request) {
+			p.NewPassword(w, r, 422, web.NewPassword{Account: "employee", Problem: "It is too short: use at least 12 characters."})
+		}},
+		{"account_factor_totp", addFactor(200, web.AddFactor{Kind: "totp", Account: "employee", Secret: keySecret, URL: keyURL, QR: qrImage(t)})},
+		{"account_factor_email", addFactor(401, web.AddFactor{Kind: "email_code", Account: "employee", Hint: "e…@acme.example", Problem: "That code did not match."})},
+		{"account_codes", func(p *web.Pages, w http.ResponseWriter, r *http.Request) {
+			p.Codes(w, r, web.Codes{Account: "employee", Codes: []string{
+				"7k3m-q9xd-0a2v", "h8wz-55tn-c1je", "2gq4-rm8y-k6bs", "p0xv-3dfa-9whn", "e5tc-zj71-q2mg",
+				"44ns-v8kp-yd0r", "a9hw-6bxe-3tqf", "m2dz-k7gj-s5c8", "yx1n-0pwa-r4he", "t6qv-9mbk-d3zs",
+			}})
+		}},
 		{"error_store", fails(auth.ErrStoreDown)},
 		{"error_throttled", fails(&auth.Throttled{RetryAfter: 15 * time.Minute})},
 		{"error_state", fails(web.TryAt(auth.ErrInvalidState, "/oauth2/sign_in?rd=%2Freports", ""))},
@@ -99,6 +126,38 @@ func gallery(t testing.TB) []exhibit {
 		{"error_not_found", fails(auth.ErrNotFound)},
 		{"error_upstream", fails(auth.ErrUpstreamDown)},
 		{"error_unknown", fails(errors.New("dial tcp 10.0.0.7:6379: secret detail"))},
+	}
+}
+
+// ownAccount is the page of somebody who has some of everything.
+func ownAccount() web.Account {
+	at := func(d int) time.Time { return time.Date(2026, 11, d, 9, 5, 0, 0, time.UTC) }
+	return web.Account{
+		User: "employee", Created: at(1),
+		Known: []web.Known{
+			{Name: "E-mail", Values: []string{"employee@acme.example"}, Time: at(1), Note: "verified"},
+			{Name: "Name", Values: []string{"Emma Ployee"}, Source: "Acme SSO", Time: at(3)},
+			{Name: "Group", Values: []string{"the-department-of-extraordinarily-long-group-names-without-a-space"}, Source: "Acme SSO", Time: at(3)},
+		},
+		Headers:  []web.Header{{Name: "X-Forwarded-User", Value: "employee"}, {Name: "X-Forwarded-Attr-Department", Value: "research"}, {Name: "X-Forwarded-Preferred-Username"}},
+		Password: true, Changed: at(2),
+		Factors: []auth.Authenticator{
+			{ID: "1", Kind: "totp", Name: "My phone", Since: at(2), Used: at(20)},
+			{ID: "2", Kind: "passkey", Name: "Laptop", Since: at(4), Whole: true},
+			{ID: "3", Kind: "email_code", Name: "e…@acme.example", Since: at(5), Barred: true},
+		},
+		Addable: []string{"totp", "email_code", "passkey"}, Codes: true, CodesLeft: 2,
+		Links:    []web.Linked{{Name: "Acme SSO", Here: true, LinkedIdentity: auth.LinkedIdentity{Connection: "acme", Issuer: "https://id.acme.example", Subject: "248289761001", Time: at(3)}}},
+		Linkable: []web.Proof{{Name: "Acme SSO", Connection: "acme"}, {Name: "Élan vital de la Fédération des Transports", Connection: "elan"}},
+		Sessions: []web.Open{
+			{ID: "aa", Device: "Firefox on Windows", Address: "192.0.2.7", Started: at(26), Seen: at(27), Here: true},
+			{ID: "bb", Address: "2001:db8:85a3::8a2e:370:7334", Through: "Acme SSO", Started: at(25), Seen: at(25)},
+		},
+		Activity: []auth.Activity{
+			{Time: at(20), Event: string(auth.EventFactorEnrolled), Detail: "totp"},
+			{Time: at(3), Event: "linked", By: "Acme SSO"},
+			{Time: at(1), Event: "created", By: "an administrator"},
+		},
 	}
 }
 

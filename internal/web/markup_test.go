@@ -124,9 +124,13 @@ func TestMarkupOfEveryPage(t *testing.T) {
 					if labels[id] == "" {
 						t.Errorf("the input %q has no label", id)
 					}
-					want := map[string]string{"username": "username", "password": "current-password", "code": "one-time-code"}
-					if got, _ := attr(n, "autocomplete"); got != want[id] || got == "" {
-						t.Errorf("input %s: autocomplete=%q, want %q", id, got, want[id])
+					want := map[string]string{
+						"username": "username", "password": "current-password", "code": "one-time-code",
+						"new_password": "new-password", "again": "new-password", "name": "off",
+					}
+					sort, _, _ := strings.Cut(id, "-") // of several
+					if got, _ := attr(n, "autocomplete"); got != want[sort] || got == "" {
+						t.Errorf("input %s: autocomplete=%q, want %q", id, got, want[sort])
 					}
 					if mode, _ := attr(n, "inputmode"); id == "code" && mode != "numeric" {
 						t.Errorf("inputmode=%q", mode)

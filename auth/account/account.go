@@ -1,0 +1,324 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"gatehouse/auth"
+	"gatehouse/internal/clientip"
+	"gatehouse/internal/seal"
+	"gatehouse/internal/store"
+	"gatehouse/internal/web"
+)
+
+// Sessions are the sessions of people.
+type Sessions interface {
+	Authenticate(r *http.Request) (*auth.Session, *auth.Person, error)
+	// Open calls f for each live session of an account.
+	Open(ctx context.Context, account string, f func(*auth.Session) error) error
+	// EndID errors with auth.ErrNotFound when there is no such session.
+	EndID(ctx context.Context, id string) error
+	// EndOthers ends all sessions of an account but one.
+	EndOthers(ctx context.Context, account, keep string) (int, error)
+}
+
+// Profiles shows accounts to their owners. Errors: auth.ErrNotFound,
+// auth.ErrStoreDown.
+type Profiles interface {
+	Profile(ctx context.Context, account string) (auth.Profile, error)
+	// Activity returns what happened to an account lately, newest first.
+	Activity(ctx context.Context, account string) ([]auth.Activity, error)
+}
+
+// Links cuts the ties of accounts. Errors: auth.ErrLastWay, auth.ErrNotFound,
+// auth.ErrStoreDown.
+type Links interface {
+	UnlinkOwn(ctx context.Context, account string, l auth.LinkedIdentity) error
+}
+
+// Passwords keeps the passwords of accounts.
+type Passwords interface {
+	// Since returns when the account's password was set; zero: it has none.
+	Since(ctx context.Context, account string) (time.Time, error)
+	HasPassword(ctx context.Context, account string) (bool, error)
+	// Change gives the account another password, unless it will not do: then
+	// refused tells the person why and what to do. The names are what others
+	// know of them. Errors: *auth.Throttled, auth.ErrStoreDown.
+	Change(ctx context.Context, account, password string, names ...string) (refused string, err error)
+}
+
+// Factors is what accounts have enrolled, of all kinds. Errors:
+// auth.ErrNotFound, auth.ErrStoreDown.
+type Factors interface {
+	All(ctx context.Context, account string) ([]auth.Authenticator, error)
+	// Remove also forgets the recovery codes with the last factor that there
+	// is to recover.
+	Remove(ctx context.Context, account, kind, id string) error
+	// Rename errors with auth.ErrMalformed for what is no name.
+	Rename(ctx context.Context, account, kind, id, name string) error
+}
+
+// Recovery makes recovery codes.
+type Recovery interface {
+	Kind() string
+	Generate() []string
+	// Keep makes the codes the account's; the ones before are void.
+	Keep(ctx context.Context, account string, codes []string) error
+}
+
+// Connection is a configured connection.
+type Connection struct {
+	ID, Name string
+	Linkable bool // a person may link an identity of it to their account
+}
+
+// Account is the signed-in person's own page. Passwords is nil where local
+// sign-in is off, Recovery where recovery codes may not be used; Client, Log
+// and Now may be nil.
+type Account struct {
+	Origin      string // of public_url
+	Prefix      string // of Gatehouse's own endpoints, such as /oauth2
+	Connections []Connection
+	Headers     func(*auth.Person) []web.Header // what applications are told, in the order in which it is shown
+
+	Sessions  Sessions
+	Profiles  Profiles
+	Links     Links
+	Passwords Passwords
+	Factors   Factors
+	Enrollers []auth.Enroller // that may be used, in the order in which they are offered
+	Recovery  Recovery
+	Required  bool // a sign-in with a password owes a second factor
+	Events    auth.Events
+
+	Store store.Store
+	Index *seal.IndexKey
+	Keys  *seal.Keyring
+
+	Pages *web.Pages
+	QR    func(uri string) (dataURL string, err error) // draws an enrolment's key URI
+
+	Client func(*http.Request) netip.Addr // who asks, behind trusted proxies
+	Log    *slog.Logger
+	Now    func() time.Time
+
+	origin *http.CrossOriginProtection
+}
+
+// freshness is how long a proof is good for.
+const freshness = 10 * time.Minute
+
+// maxBody bounds the forms of these endpoints, in bytes.
+const maxBody = 16 << 10
+
+// visit is one request of a signed-in person.
+type visit struct {
+	w       http.ResponseWriter
+	r       *http.Request
+	session *auth.Session
+	person  *auth.Person
+	// password: the account has one, and it may be used.
+	password bool
+	form     url.Values // of a POST
+}
+
+type page func(v *visit) error
+
+// Mount puts the endpoints on mux. It errors on an origin that is none.
+func (a *Account) Mount(mux *http.ServeMux) error {
+	a.origin = http.NewCrossOriginProtection()
+	if err := a.origin.AddTrustedOrigin(a.Origin); err != nil {
+		return fmt.Errorf("account page: %w", err)
+	}
+	a.mount(mux, "", a.overview, nil)
+	a.mount(mux, "/sessions/end", nil, a.owned(a.endSession))
+	a.mount(mux, "/sessions/end_others", nil, a.owned(a.endOthers))
+	a.mount(mux, "/unlink", nil, a.recent(a.unlink))
+	a.mount(mux, "/password", a.proved(a.showPassword), a.proved(a.changePassword))
+	a.mount(mux, "/factors/add", nil, a.proved(a.offer))
+	a.mount(mux, "/factors/confirm", a.proved(a.showOffer), a.proved(a.confirm))
+	a.mount(mux, "/factors/rename", nil, a.proved(a.rename))
+	a.mount(mux, "/factors/remove", nil, a.proved(a.remove))
+	a.mount(mux, "/recovery", nil, a.proved(a.makeCodes))
+	return nil
+}
+
+// mount serves one path; get or post may be nil.
+func (a *Account) mount(mux *http.ServeMux, path string, get, post page) {
+	var allow []string
+	if get != nil {
+		allow = append(allow, http.MethodGet, http.MethodHead)
+	}
+	if post != nil {
+		allow = append(allow, http.MethodPost)
+	}
+	mux.HandleFunc(a.Prefix+"/account"+path, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		var err error
+		switch {
+		case get != nil && (r.Method == http.MethodGet || r.Method == http.MethodHead):
+			err = a.serve(w, r, get)
+		case post != nil && r.Method == http.MethodPost:
+			err = a.accept(w, r, post)
+		default:
+			w.Header().Set("Allow", strings.Join(allow, ", "))
+			err = auth.ErrMethodNotAllowed
+		}
+		if err != nil {
+			a.Pages.Error(w, r, err)
+		}
+	})
+}
+
+// accept serves a form of our own. Without the check another site could have
+// the person's browser change their account.
+func (a *Account) accept(w http.ResponseWriter, r *http.Request, f page) error {
+	if err := a.origin.Check(r); err != nil {
+		return fmt.Errorf("%w: %w", auth.ErrCrossSite, err)
+	}
+	r.Form = url.Values{} // keeps ParseForm from the query
+	if err := r.ParseForm(); err != nil {
+		return fmt.Errorf("form: %w: %w", auth.ErrMalformed, err)
+	}
+	for field, values := range r.PostForm {
+		if len(values) > 1 {
+			return fmt.Errorf("form: %w: %s is given more than once", auth.ErrMalformed, field)
+		}
+	}
+	return a.serve(w, r, f)
+}
+
+// serve finds out who asks. Nobody is sent to sign in, and comes back to the
+// page and not to what was asked: a form is not sent twice.
+func (a *Account) serve(w http.ResponseWriter, r *http.Request, f page) error {
+	r = r.WithContext(auth.WithClient(r.Context(), a.client(r)))
+	v := &visit{w: w, r: r, form: r.PostForm}
+	var err error
+	v.session, v.person, err = a.Sessions.Authenticate(r)
+	if errors.Is(err, auth.ErrUnauthenticated) && web.WantsPage(r) {
+		a.redirect(v, "/sign_in?rd="+url.QueryEscape(a.Prefix+"/account"))
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if v.session.Account != "" && a.Passwords != nil {
+		if v.password, err = a.Passwords.HasPassword(r.Context(), v.session.Account); err != nil {
+			return err
+		}
+	}
+	return f(v)
+}
+
+// owned is for who has an account.
+func (a *Account) owned(f page) page {
+	return func(v *visit) error {
+		if v.session.Account == "" {
+			return auth.ErrNotFound
+		}
+		return f(v)
+	}
+}
+
+// proved is for who has lately given the account's own password and factor.
+func (a *Account) proved(f page) page {
+	return a.owned(func(v *visit) error {
+		switch {
+		case !v.password:
+			return auth.ErrNotFound
+		case !a.fresh(v.session.Proved):
+			a.toProve(v)
+			return nil
+		}
+		return f(v)
+	})
+}
+
+// recent is proved for an account that has a password; for another one, whose
+// person cannot prove it here, it is a sign-in that is not long ago.
+func (a *Account) recent(f page) page {
+	return a.owned(func(v *visit) error {
+		switch {
+		case v.password && !a.fresh(v.session.Proved):
+			a.toProve(v)
+			return nil
+		case !v.password && !a.fresh(v.session.Created):
+			a.redirect(v, "/start?"+url.Values{"connection": {v.session.Identity.Connection}, "rd": {a.Prefix + "/account"}}.Encode())
+			return nil
+		}
+		return f(v)
+	})
+}
+
+// fresh reports whether a proof of that time is good now. One of the future,
+// from a clock that was wrong, is not.
+func (a *Account) fresh(t time.Time) bool {
+	now := a.now()
+	return !t.IsZero() && now.Sub(t) <= freshness && !t.After(now.Add(time.Minute))
+}
+
+// toProve sends the person to give their password. They come back to the page
+// that they asked for; after a form, to the overview.
+func (a *Account) toProve(v *visit) {
+	back := a.Prefix + "/account"
+	if v.r.Method != http.MethodPost {
+		back = v.r.URL.Path
+	}
+	a.redirect(v, "/prove?rd="+url.QueryEscape(back))
+}
+
+// redirect sends the browser to a path under the prefix.
+func (a *Account) redirect(v *visit, to string) {
+	v.w.Header().Set("Location", a.Prefix+to)
+	if v.r.Method == http.MethodPost {
+		v.w.WriteHeader(http.StatusSeeOther)
+		return
+	}
+	v.w.WriteHeader(http.StatusFound)
+}
+
+func (a *Account) addr(r *http.Request) netip.Addr {
+	if a.Client != nil {
+		return a.Client(r)
+	}
+	peer, _ := netip.ParseAddrPort(r.RemoteAddr)
+	return peer.Addr().Unmap()
+}
+
+func (a *Account) client(r *http.Request) auth.Client {
+	c := auth.Client{Agent: r.UserAgent()}
+	if len(c.Agent) > auth.MaxAgent {
+		c.Agent = c.Agent[:auth.MaxAgent]
+	}
+	if addr := a.addr(r); addr.IsValid() {
+		c.Address = addr.String()
+	}
+	return c
+}
+
+// audit writes one line for one change. What was typed is never in it.
+func (a *Account) audit(v *visit, event string, attrs ...slog.Attr) {
+	if a.Log == nil {
+		return
+	}
+	attrs = append(attrs,
+		slog.String("account", v.session.Account),
+		slog.String("client", clientip.Peer{Client: a.addr(v.r)}.String()),
+		slog.String("request_id", web.RequestID(v.r.Context())))
+	a.Log.LogAttrs(v.r.Context(), slog.LevelInfo, event, attrs...)
+}
+
+func (a *Account) now() time.Time {
+	if a.Now != nil {
+		return a.Now()
+	}
+	return time.Now()
+}

@@ -1,0 +1,190 @@
+package account
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"gatehouse/auth"
+	"gatehouse/internal/store"
+	"gatehouse/internal/web"
+)
+
+const (
+	problemCode = "That code did not match. Type the one that is shown now."
+	problemMany = "Too many attempts. Wait a while and try again."
+	problemFull = "It could not be added: you have too many of this kind, or what was offered is too old. Begin again."
+	problemNone = "That cannot be added to your account now."
+)
+
+// maxCode bounds an answer, in bytes: a passkey's is a JSON document.
+const maxCode = 12 << 10
+
+// offer is POST account/factors/add: it makes a new enrolment, which replaces
+// one of the same kind that was offered before. It is no GET: a mail may go out.
+func (a *Account) offer(v *visit) error {
+	enroller := a.enroller(v.form.Get("kind"))
+	if enroller == nil {
+		return auth.ErrNotFound
+	}
+	claimant, err := a.claimant(v)
+	if err != nil {
+		return err
+	}
+	e, err := enroller.Offer(v.r.Context(), claimant)
+	if _, throttled := errors.AsType[*auth.Throttled](err); throttled {
+		return a.show(v, http.StatusTooManyRequests, problemMany)
+	}
+	if gone(err) {
+		return a.show(v, http.StatusConflict, problemNone)
+	}
+	if err != nil {
+		return err
+	}
+	if err := a.keep(v, e); err != nil {
+		return err
+	}
+	a.redirect(v, "/account/factors/confirm?"+url.Values{"kind": {e.Kind}}.Encode())
+	return nil
+}
+
+// showOffer is GET account/factors/confirm.
+func (a *Account) showOffer(v *visit) error {
+	e, err := a.offered(v, v.r.URL.Query().Get("kind"))
+	if errors.Is(err, auth.ErrInvalidState) {
+		a.redirect(v, "/account#factors")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return a.offerPage(v, http.StatusOK, e, "")
+}
+
+// confirm is POST account/factors/confirm.
+func (a *Account) confirm(v *visit) error {
+	ctx, account := v.r.Context(), v.session.Account
+	kind, code := v.form.Get("kind"), v.form.Get("code")
+	e, err := a.offered(v, kind)
+	if errors.Is(err, auth.ErrInvalidState) {
+		return a.show(v, http.StatusConflict, problemFull)
+	}
+	if err != nil {
+		return err
+	}
+	claimant, err := a.claimant(v)
+	if err != nil {
+		return err
+	}
+	err = auth.ErrWrongCode
+	if code != "" && len(code) <= maxCode {
+		err = a.enroller(kind).Confirm(ctx, claimant, e, code)
+	}
+	if slow, throttled := errors.AsType[*auth.Throttled](err); throttled {
+		v.w.Header().Set("Retry-After", fmt.Sprint(max(1, int(slow.RetryAfter/time.Second))))
+		return a.offerPage(v, http.StatusTooManyRequests, e, problemMany)
+	}
+	switch {
+	case errors.Is(err, auth.ErrWrongCode):
+		a.audit(v, "factor_failed", slog.String("factor", kind))
+		return a.offerPage(v, http.StatusUnauthorized, e, problemCode)
+	case errors.Is(err, auth.ErrInvalidState):
+		return a.show(v, http.StatusConflict, problemFull)
+	case err != nil:
+		return err
+	}
+	// What cannot be dropped expires; confirmed twice it is refused.
+	if err := a.Store.Delete(ctx, a.offerKey(v, kind)); err != nil && a.Log != nil {
+		a.Log.WarnContext(ctx, "an enrolment that is done could not be dropped; it expires by itself", "error", err)
+	}
+	a.audit(v, "factor_enrolled", slog.String("factor", kind))
+	a.Events.Happened(ctx, account, auth.EventFactorEnrolled, kind)
+	a.redirect(v, "/account#factors")
+	return nil
+}
+
+func (a *Account) offerPage(v *visit, status int, e auth.Enrolment, problem string) error {
+	label, err := a.label(v)
+	if err != nil {
+		return err
+	}
+	d := web.AddFactor{Kind: e.Kind, Account: label, Secret: e.Secret, URL: e.URL, Hint: e.Hint, Problem: problem}
+	if e.URL != "" {
+		if d.QR, err = a.QR(e.URL); err != nil {
+			return err
+		}
+	}
+	a.Pages.AddFactor(v.w, v.r, status, d)
+	return nil
+}
+
+func (a *Account) enroller(kind string) auth.Enroller {
+	for _, e := range a.Enrollers {
+		if e.Kind() == kind {
+			return e
+		}
+	}
+	return nil
+}
+
+func (a *Account) claimant(v *visit) (auth.Claimant, error) {
+	label, err := a.label(v)
+	return auth.Claimant{
+		Account: v.session.Account, Label: label, Purpose: auth.PurposeEnrol,
+		Binding: a.Index.Hash("binding", v.session.ID),
+	}, err
+}
+
+func (a *Account) offerKey(v *visit, kind string) string {
+	return "offer:" + a.Index.Hash("enrolment", v.session.ID, kind)
+}
+
+// keep stores an offer, sealed: it may hold a secret.
+func (a *Account) keep(v *visit, e auth.Enrolment) error {
+	key := a.offerKey(v, e.Kind)
+	plain, err := json.Marshal(e)
+	if err != nil {
+		return fmt.Errorf("encode enrolment: %w", err)
+	}
+	sealed, err := a.Keys.Seal(plain, "enrolment", key)
+	if err != nil {
+		return err
+	}
+	err = a.Store.Update(v.r.Context(), key, func([]byte) ([]byte, time.Duration, error) { return sealed, freshness, nil })
+	return trouble("keep enrolment", err)
+}
+
+// offered returns what was offered to this session. Errors:
+// auth.ErrInvalidState when nothing of the kind is; auth.ErrStoreDown.
+func (a *Account) offered(v *visit, kind string) (e auth.Enrolment, err error) {
+	if a.enroller(kind) == nil {
+		return e, auth.ErrInvalidState
+	}
+	key := a.offerKey(v, kind)
+	sealed, err := a.Store.Get(v.r.Context(), key)
+	if errors.Is(err, store.ErrNotFound) {
+		return e, auth.ErrInvalidState
+	}
+	if err != nil {
+		return e, trouble("look up enrolment", err)
+	}
+	plain, err := a.Keys.Open(sealed, "enrolment", key)
+	if err == nil {
+		err = json.Unmarshal(plain, &e)
+	}
+	if err != nil {
+		return e, fmt.Errorf("%w: %w", auth.ErrInvalidState, err)
+	}
+	return e, nil
+}
+
+func trouble(doing string, err error) error {
+	if err == nil || errors.Is(err, auth.ErrStoreDown) {
+		return err
+	}
+	return fmt.Errorf("%s: %w: %w", doing, auth.ErrStoreDown, err)
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/netip"
+	"slices"
+
+	"gatehouse/auth"
+	"gatehouse/auth/account"
+	"gatehouse/auth/local"
+	"gatehouse/auth/mfa"
+	"gatehouse/internal/clientip"
+	"gatehouse/internal/config"
+	"gatehouse/internal/web"
+)
+
+// account is the signed-in person's own page.
+func (a *app) account() *account.Account {
+	page := &account.Account{
+		Origin: a.gateway.Site.Origin(), Prefix: a.cfg.Server.Prefix,
+		Headers:  a.told,
+		Sessions: a.sessions, Profiles: profiles{a.directory}, Links: a.resolver,
+		Factors: a.factors, Required: a.cfg.MFA.Enforce != config.EnforceOff,
+		Events: chronicle{a.state},
+		Store:  a.store, Index: a.index, Keys: a.keyring,
+		Pages: a.pages, QR: mfa.QR,
+		Client: func(r *http.Request) netip.Addr { return clientip.From(r.Context()).Client },
+		Log:    a.log,
+	}
+	for _, c := range a.cfg.Connections {
+		page.Connections = append(page.Connections, account.Connection{
+			ID: c.ID, Name: c.Name,
+			Linkable: !c.Disabled && c.JIT.Enabled && c.JIT.LinkExisting != config.LinkDeny,
+		})
+	}
+	if a.cfg.Local.Enabled {
+		page.Passwords = ownPasswords{a.passwords}
+	}
+	for _, f := range a.factors.Kinds {
+		e, enrols := f.(auth.Enroller)
+		if enrols && f.Kind() != mfa.PasskeyKind && slices.Contains(a.cfg.MFA.Methods, f.Kind()) {
+			page.Enrollers = append(page.Enrollers, e)
+		}
+	}
+	if slices.Contains(a.cfg.MFA.Methods, mfa.RecoveryKind) {
+		page.Recovery = a.recovery
+	}
+	return page
+}
+
+// told is what applications are told of a person.
+func (a *app) told(p *auth.Person) []web.Header {
+	var all []web.Header
+	for _, h := range a.gateway.Identity.Upstream(p) {
+		all = append(all, web.Header{Name: h.Name, Value: h.Value})
+	}
+	return all
+}
+
+// ownPasswords lets people change their passwords.
+type ownPasswords struct{ *local.Passwords }
+
+// Change implements account.Passwords.
+func (p ownPasswords) Change(ctx context.Context, id, password string, names ...string) (refused string, err error) {
+	err = p.SetPassword(ctx, id, password, names...)
+	if unsuitable, ok := errors.AsType[*local.Unsuitable](err); ok {
+		return "It was not changed: " + unsuitable.Reason + ".", nil
+	}
+	return "", err
+}

@@ -122,7 +122,7 @@ func TestAMailIsSentAtOnceAndForgotten(t *testing.T) {
 		if diff := cmp.Diff([]string{"ann@acme.example: Your code at Acme"}, p.subjects()); diff != "" {
 			t.Error(diff)
 		}
-		if waited := time.Since(start); waited > 0 {
+		if waited := time.Since(start); waited >= pollEvery {
 			t.Errorf("it took %s", waited)
 		}
 		if left := list(t, o); len(left) > 0 {
@@ -146,7 +146,7 @@ func TestNobodyWaitsForTheServer(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if waited := time.Since(start); waited > 0 {
+		if waited := time.Since(start); waited > time.Second { // writers of one list give way to each other
 			t.Errorf("to queue took %s", waited)
 		}
 	})
@@ -321,6 +321,9 @@ func TestAClaimEnds(t *testing.T) {
 		// The dead was only slow: what it says is not about this claim.
 		if err := o.settle(ctx, dead, "the dead", "too late", true); err != nil {
 			t.Error(err)
+		}
+		if got := list(t, o); len(got) != 1 || got[0].Claim == "" || got[0].Failed {
+			t.Errorf("the claim of another was ended: %+v", got)
 		}
 		time.Sleep(pollEvery)
 		if got := list(t, o); len(got) != 1 || got[0].Attempts != 2 || got[0].Error != "down" || got[0].Failed {

@@ -42,6 +42,7 @@ const (
 	DeniedAmbiguous     Reason = "ambiguous"            // more than one account matches
 	DeniedNoAccount     Reason = "no_account"           // jit.create is false and no account matches
 	DeniedFactor        Reason = "factor_impossible"    // mfa.enforce: all and no account to hold a factor
+	DeniedFactorLost    Reason = "factor_unusable"      // every factor that the account has is of no use now, or none can be enrolled
 	DeniedTooLarge      Reason = "identity_too_large"   // user or e-mail does not fit a header
 	DeniedProof         Reason = "not_a_proof"          // the identity does not prove the account that was to be confirmed
 	DeniedQuarantine    Reason = "quarantined"          // the e-mail belonged to an account that was deleted lately

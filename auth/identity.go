@@ -15,6 +15,7 @@ const (
 	MethodPassword = "pwd"
 	MethodOTP      = "otp"
 	MethodMFA      = "mfa"
+	MethodKey      = "pop" // a key whose possession was proved, such as a passkey
 )
 
 // Identity is what one sign-in proved, before any account is looked for.

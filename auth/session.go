@@ -57,4 +57,10 @@ type Pending struct {
 	// offered and is not confirmed yet.
 	Challenge *Challenge `json:"challenge,omitempty"`
 	Enrolment *Enrolment `json:"enrolment,omitempty"`
+
+	// Factor is the kind that was proved already, "" for none: what is still
+	// owed then is an enrolment. Recovery are the codes that the enrolment shows
+	// and that count once it is confirmed.
+	Factor   string   `json:"factor,omitempty"`
+	Recovery []string `json:"recovery,omitempty"`
 }

@@ -64,7 +64,7 @@ func (f *Flow) failed(r *http.Request, connection string, err error, more ...slo
 }
 
 func (f *Flow) factorFailed(r *http.Request, at parked, err error) {
-	f.audit(r, "factor_failed", slog.String("factor", at.factor.Kind()), slog.String("account", accountOf(at.Pending)),
+	f.audit(r, "factor_failed", slog.String("factor", at.kind()), slog.String("account", accountOf(at.Pending)),
 		slog.String("reason", web.Code(err)))
 }
 

@@ -1,7 +1,6 @@
 package signin
 
 import (
-	"context"
 	"crypto/subtle"
 	"errors"
 	"fmt"
@@ -221,14 +220,4 @@ func (f *Flow) confirmPage(w http.ResponseWriter, r *http.Request, status int, p
 		d.Through = c.Name
 	}
 	f.Pages.Confirm(w, r, status, d)
-}
-
-// hasFactor reports whether the account has any of the factors.
-func (f *Flow) hasFactor(ctx context.Context, account string) (bool, error) {
-	for _, factor := range f.Factors {
-		if enrolled, err := factor.Enrolled(ctx, account); len(enrolled) > 0 || err != nil {
-			return len(enrolled) > 0, err
-		}
-	}
-	return false, nil
 }

@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 
@@ -27,6 +28,7 @@ const (
 	chosen                      // a connection was chosen
 	identified                  // the first step is done: there is an identity
 	proved                      // the factor that was owed is proved
+	enrolled                    // the factor that was owed is enrolled
 	claimed                     // the password of the account that must be proved was given
 	vouched                     // another identity has signed in to prove that account
 )
@@ -87,7 +89,16 @@ func (f *Flow) dispatch(w http.ResponseWriter, r *http.Request, at reached) erro
 		if confirming(at.pending) {
 			return f.join(w, r, at.pending, "password_and_factor")
 		}
-		return f.finish(w, r, at.pending, true)
+		owed, err := f.owesEnrolment(r.Context(), at.pending)
+		if err != nil {
+			return err
+		}
+		if owed {
+			return f.raise(w, r, at.pending)
+		}
+		return f.finish(w, r, at.pending)
+	case enrolled:
+		return f.finish(w, r, at.pending)
 	}
 	return fmt.Errorf("sign-in: milestone %d is not known", at.milestone)
 }
@@ -106,14 +117,14 @@ func (f *Flow) resolved(w http.ResponseWriter, r *http.Request, p auth.Pending, 
 		// Without this a resolver's slip would become a session that is nobody.
 		return fmt.Errorf("resolve: verdict %q without an account", outcome.Verdict)
 	}
-	owed, err := f.owes(p)
+	owed, err := f.owes(r.Context(), p)
 	if err != nil {
 		return err
 	}
 	if owed {
 		return f.raise(w, r, p)
 	}
-	return f.finish(w, r, p, false)
+	return f.finish(w, r, p)
 }
 
 // join has an identity linked to the account that was proved for it. The proof
@@ -127,12 +138,19 @@ func (f *Flow) join(w http.ResponseWriter, r *http.Request, p auth.Pending, by s
 		return err
 	}
 	f.confirmed(r, p, by)
+	p.Factor = "" // of the proof, not of the sign-in
 	outcome, err := f.Resolver.ResolveConfirmed(r.Context(), *p.Identity, p.Outcome.Confirmation.Account)
 	return f.resolved(w, r, p, outcome, err)
 }
 
-func (f *Flow) owes(p auth.Pending) (bool, error) {
-	return Owes(f.Enforce, p.Identity.Connection, p.Outcome)
+// owes reports whether the second step is owed: by mfa.enforce, or because an
+// administrator demands an enrolment of who signs in locally.
+func (f *Flow) owes(ctx context.Context, p auth.Pending) (bool, error) {
+	owed, err := Owes(f.Enforce, p.Identity.Connection, p.Outcome)
+	if err != nil || owed || p.Identity.Connection != auth.Local {
+		return owed, err
+	}
+	return f.demanded(ctx, p.Outcome.Account)
 }
 
 // Owes reports whether a sign-in through a connection owes a second factor

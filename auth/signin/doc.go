@@ -7,7 +7,7 @@
 //	GET       start      start.go
 //	GET       callback   callback.go
 //	GET, POST confirm    confirm.go
-//	GET, POST mfa        factor.go, enrol.go
+//	GET, POST mfa        factor.go, ways.go, challenge.go, enrol.go
 //	GET, POST sign_out   signout.go
 //	GET       userinfo   userinfo.go
 //	POST      backchannel-logout/{connection}   backchannel.go
@@ -34,7 +34,10 @@
 //	           yes |         | no
 //	               v         |
 //	              mfa        |
-//	enrolled: challenge      |
+//	enrolled: challenge,     |
+//	then enrolment where one |
+//	is demanded or what was  |
+//	proved is out of use     |
 //	not enrolled: enrolment  |
 //	               |         |
 //	               v         v
@@ -77,6 +80,10 @@
 // is all, and by none when it is off; off means never asked, also where an
 // account has enrolled one. Only the proof of an account by its password asks
 // for a factor that it has whatever mfa.enforce says, and never enrols one.
+//
+// Of several factors the one that was used last is asked for; another way is
+// chosen by a form, since it may send a mail. Recovery codes prove and never
+// satisfy: who came in by one alone enrols a factor before there is a session.
 //
 // No answer of an identity provider leads back to it by itself: errors and the
 // end of a session are pages, so there is no loop.

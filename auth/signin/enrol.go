@@ -4,52 +4,133 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"gatehouse/auth"
+	"gatehouse/internal/throttle"
 	"gatehouse/internal/web"
 )
 
-// enrolPage shows what a forced enrolment needs.
+// enrol judges the answer that confirms an enrolment.
+func (f *Flow) enrol(w http.ResponseWriter, r *http.Request, at parked, method, code string) (reached, error) {
+	if method == "" && at.Enrolment != nil {
+		method = at.Enrolment.Kind
+	}
+	enroller := f.enroller(method)
+	if enroller == nil && method != "" {
+		return reached{}, fmt.Errorf("second factor: %w: no such method", auth.ErrMalformed)
+	}
+	// A code for a secret that was never shown proves nothing.
+	err := auth.ErrWrongCode
+	if e := at.Enrolment; e != nil && enroller != nil && e.Kind == method && code != "" && len(code) <= longest(method) {
+		err = enroller.Confirm(throttle.WithDevice(r.Context(), f.device(r)), at.claimant(), *e, code)
+	}
+	if err != nil {
+		return reached{}, f.notProved(w, r, at, err)
+	}
+	account := accountOf(at.Pending)
+	f.Events.Happened(r.Context(), account, auth.EventFactorEnrolled, method)
+	// Not before: codes that somebody was shown and that no factor stands
+	// beside would open the account to whoever has its password.
+	if len(at.Recovery) > 0 {
+		if err := f.Recovery.Keep(r.Context(), account, at.Recovery); err != nil {
+			return reached{}, err
+		}
+	}
+	if f.Demands != nil {
+		if err := f.Demands.Met(r.Context(), account); err != nil {
+			return reached{}, err
+		}
+	}
+	p, err := f.take(r.Context(), atFactor, at.handle)
+	if err != nil {
+		return reached{}, f.notHere(w, r, err)
+	}
+	p.Factor = method
+	return reached{milestone: enrolled, pending: p}, nil
+}
+
+// enrolPage shows what a forced enrolment needs. Of itself it offers only what
+// sends nothing.
 func (f *Flow) enrolPage(w http.ResponseWriter, r *http.Request, status int, at parked, problem string) error {
-	e, err := f.offered(r, at)
-	if errors.Is(err, auth.ErrInvalidState) {
-		return f.notHere(w, r, err)
+	if at.Enrolment == nil || f.enroller(at.Enrolment.Kind) == nil {
+		if err := f.offerFirst(r, &at); err != nil {
+			return f.notHere(w, r, err)
+		}
 	}
-	if err != nil {
-		return err
+	page := web.Enrol{Account: at.label(), Problem: problem, Codes: at.Recovery}
+	if e := at.Enrolment; e != nil {
+		page.Method, page.Secret, page.URL, page.Hint, page.Options = e.Kind, e.Secret, e.URL, e.Hint, string(e.Options)
+		if e.URL != "" {
+			var err error
+			if page.QR, err = f.QR(e.URL); err != nil {
+				return err
+			}
+		}
 	}
-	qr, err := f.QR(e.URL)
-	if err != nil {
-		return err
+	for _, other := range f.enrollers() {
+		if other.Kind() != page.Method {
+			page.Others = append(page.Others, other.Kind())
+		}
 	}
-	f.Pages.Enrol(w, r, status, web.Enrol{
-		Method: e.Kind, Account: at.label(), Secret: e.Secret, URL: e.URL, QR: qr, Problem: problem,
-	})
+	if page.Method == "" && len(page.Others) == 0 {
+		return &auth.Denied{
+			Reason: auth.DeniedFactorLost, Connection: at.Identity.Connection,
+			Detail: fmt.Sprintf("account %s must enrol a second factor, and none of mfa.methods can be enrolled now", accountOf(at.Pending)),
+		}
+	}
+	f.Pages.Enrol(w, r, status, page)
 	return nil
 }
 
-// offered returns the enrolment of a pending sign-in, making it at the first
-// look. It stays the same for the whole sign-in: a page that is loaded again,
-// or a second tab, must not make what was scanned worthless.
-func (f *Flow) offered(r *http.Request, at parked) (auth.Enrolment, error) {
-	if e := at.Enrolment; e != nil && e.Kind == at.factor.Kind() {
-		return *e, nil
+func (f *Flow) offerFirst(r *http.Request, at *parked) error {
+	at.Enrolment = nil
+	for _, e := range f.enrollers() {
+		if e.Kind() == kindEmail {
+			continue
+		}
+		if err := f.offer(r, at, e); !errors.Is(err, auth.ErrNotFound) {
+			return err
+		}
 	}
-	enroller, ok := at.factor.(auth.Enroller)
-	if !ok {
-		return auth.Enrolment{}, fmt.Errorf("enrol %s: %w", at.factor.Kind(), auth.ErrNotFound)
+	return nil
+}
+
+// offer makes an enrolment of that kind. One of a kind stays the same for the
+// whole sign-in where it can: a page that is loaded again, or a second tab,
+// must not make what was scanned worthless.
+func (f *Flow) offer(r *http.Request, at *parked, enroller auth.Enroller) error {
+	if e := at.Enrolment; e != nil && e.Kind == enroller.Kind() && e.Kind != kindEmail {
+		return nil
+	}
+	codes, err := f.codesFor(r, *at)
+	if err != nil {
+		return err
 	}
 	fresh, err := enroller.Offer(r.Context(), at.claimant())
 	if err != nil {
-		return auth.Enrolment{}, err
+		return err
 	}
-	p, err := f.amend(r.Context(), atFactor, at.handle, func(p *auth.Pending) {
-		if p.Enrolment == nil || p.Enrolment.Kind != fresh.Kind {
+	at.Pending, err = f.amend(r.Context(), atFactor, at.handle, func(p *auth.Pending) {
+		if p.Enrolment == nil || p.Enrolment.Kind != fresh.Kind || fresh.Kind == kindEmail {
 			p.Enrolment = &fresh
 		}
+		if len(p.Recovery) == 0 {
+			p.Recovery = codes
+		}
 	})
-	if err != nil {
-		return auth.Enrolment{}, err
+	return err
+}
+
+// codesFor makes the recovery codes that an enrolment shows, unless the account
+// has some: those would be void, and their owner would not know.
+func (f *Flow) codesFor(r *http.Request, at parked) ([]string, error) {
+	if f.Recovery == nil || !f.allowed(kindRecovery) || len(at.Recovery) > 0 {
+		return nil, nil
 	}
-	return *p.Enrolment, nil
+	has, err := f.enrolled(r.Context(), accountOf(at.Pending))
+	if err != nil || slices.ContainsFunc(has, func(a auth.Authenticator) bool { return a.Kind == kindRecovery && a.Left > 0 }) {
+		return nil, err
+	}
+	return f.Recovery.Generate(), nil
 }

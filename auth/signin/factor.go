@@ -10,18 +10,24 @@ import (
 
 	"gatehouse/auth"
 	"gatehouse/internal/cookie"
-	"gatehouse/internal/throttle"
 	"gatehouse/internal/web"
 )
 
-// maxCode is the longest answer that is looked at, in bytes.
-const maxCode = 64
+// How much of an answer is looked at, in bytes: of a code, and of a passkey.
+const (
+	maxCode    = 64
+	maxPasskey = 16 << 10
+)
 
 // Texts of the second-factor pages. A key that was just shown has no code that
 // was used before: there the phone's clock is what goes wrong.
 const (
 	problemCode      = "The code is wrong, or it was used before. Wait for the next one."
 	problemFirstCode = "The code is wrong. Check that your phone sets its clock by itself, then type the code that the app shows now."
+	problemMailed    = "The code is wrong, or it is not the newest one that was sent."
+	problemRecovery  = "The recovery code is wrong, or it was used before."
+	problemPasskey   = "The passkey was not accepted. Try again, or choose another way."
+	problemNotThis   = "This cannot be used for your account now. Choose another way."
 	problemManyCodes = problemThrottled + " Wait a while, then try again."
 )
 
@@ -30,7 +36,11 @@ const (
 func (f *Flow) raise(w http.ResponseWriter, r *http.Request, p auth.Pending) error {
 	handle := cookie.NewID()
 	p.Nonce, p.Verifier, p.Browser = "", "", "" // used up
+	p.Challenge, p.Enrolment = nil, nil         // bound to another handle
 	if err := f.keep(r.Context(), atFactor, handle, p); err != nil {
+		return err
+	}
+	if err := f.askFirst(r, p, handle); err != nil {
 		return err
 	}
 	f.Cookies.SetStep(w, f.Cookies.Step(factorSuffix), handle, pendingLife)
@@ -38,19 +48,20 @@ func (f *Flow) raise(w http.ResponseWriter, r *http.Request, p auth.Pending) err
 	return nil
 }
 
-// parked is a sign-in that owes a factor, and the factor: one that the account
-// has, or, where it has none, the one to enrol.
+// parked is a sign-in that owes a factor: to prove one of those that the
+// account has, or to enrol one.
 type parked struct {
 	auth.Pending
-	handle   string
-	factor   auth.Factor
-	enrolled bool
+	handle    string
+	binding   string        // what of the handle may rest elsewhere
+	ways      []auth.Factor // to prove it, the one to ask first in front
+	enrolling bool
 }
 
-// parkedAt finds the sign-in of the request; method picks among several
-// factors, "" takes the first. Errors: auth.ErrInvalidState when
-// there is none at this step, auth.ErrStoreDown, auth.ErrMalformed.
-func (f *Flow) parkedAt(r *http.Request, method string) (parked, error) {
+// parkedAt finds the sign-in of the request. Errors: auth.ErrInvalidState when
+// there is none at this step, auth.ErrStoreDown, *auth.Denied when nothing can
+// prove the account now.
+func (f *Flow) parkedAt(r *http.Request) (parked, error) {
 	handle := cookie.ID(r, f.Cookies.Step(factorSuffix))
 	p, err := f.look(r.Context(), atFactor, handle)
 	if err != nil {
@@ -65,12 +76,31 @@ func (f *Flow) parkedAt(r *http.Request, method string) (parked, error) {
 	if confirming(p) && !f.provesByPassword(p) {
 		return parked{}, web.TryAt(fmt.Errorf("%w: local sign-in was switched off meanwhile", auth.ErrOvertaken), f.Site.SignIn(p.ReturnTo), "")
 	}
-	at := parked{Pending: p, handle: handle}
-	at.factor, at.enrolled, err = f.factor(r.Context(), accountOf(p), method)
-	if err == nil && !at.enrolled && confirming(p) {
+	at, err := f.owing(r.Context(), p, handle)
+	if err == nil && at.enrolling && confirming(p) {
 		// It was taken away meanwhile. Whoever has only the password must not
 		// enrol a factor here and prove the account with it.
-		err = web.TryAt(auth.ErrOvertaken, f.Site.SignIn(p.ReturnTo), "")
+		err = auth.ErrOvertaken
+	}
+	return at, web.TryAt(err, f.Site.SignIn(p.ReturnTo), "")
+}
+
+// owing finds what a sign-in owes.
+func (f *Flow) owing(ctx context.Context, p auth.Pending, handle string) (parked, error) {
+	at := parked{Pending: p, handle: handle, binding: f.Index.Hash("factor_handle", handle), enrolling: true}
+	if p.Factor != "" {
+		return at, nil
+	}
+	has, err := f.enrolled(ctx, accountOf(p))
+	if err != nil || len(has) == 0 {
+		return at, err
+	}
+	at.enrolling, at.ways = false, f.ways(has)
+	if len(at.ways) == 0 {
+		err = &auth.Denied{
+			Reason: auth.DeniedFactorLost, Connection: p.Identity.Connection,
+			Detail: fmt.Sprintf("account %s has a second factor, and nothing of it can prove anything now", accountOf(p)),
+		}
 	}
 	return at, err
 }
@@ -114,84 +144,58 @@ func (f *Flow) stillGood(ctx context.Context, p auth.Pending) error {
 	return err
 }
 
-func (f *Flow) factor(ctx context.Context, account, method string) (auth.Factor, bool, error) {
-	var has []auth.Factor
-	for _, factor := range f.Factors {
-		enrolled, err := factor.Enrolled(ctx, account)
-		if err != nil {
-			return nil, false, err
-		}
-		if len(enrolled) > 0 {
-			has = append(has, factor)
-		}
-	}
-	among := has
-	if len(has) == 0 {
-		among = f.Factors
-	}
-	for _, factor := range among {
-		if method == "" || factor.Kind() == method {
-			return factor, len(has) > 0, nil
-		}
-	}
-	// An account that has a factor must not get around it by naming another
-	// that it could enrol now.
-	return nil, false, fmt.Errorf("second factor: %w: no such method", auth.ErrMalformed)
-}
-
 // showFactor is GET mfa: the challenge, or the enrolment.
 func (f *Flow) showFactor(w http.ResponseWriter, r *http.Request) (reached, error) {
-	at, err := f.parkedAt(r, r.URL.Query().Get("method"))
+	at, err := f.parkedAt(r)
 	if err != nil {
 		return reached{}, f.notHere(w, r, err)
 	}
 	return reached{}, f.factorPage(w, r, http.StatusOK, at, "")
 }
 
-// proveFactor is POST mfa.
+// proveFactor is POST mfa: an answer, or the choice of another way. To choose
+// is a POST too: it may send a mail.
 func (f *Flow) proveFactor(w http.ResponseWriter, r *http.Request) (reached, error) {
-	form, err := postForm(r, "method", "code")
+	form, err := postForm(r, "method", "code", "challenge", "enrol")
 	if err != nil {
 		return reached{}, err
 	}
-	at, err := f.parkedAt(r, form.Get("method"))
+	at, err := f.parkedAt(r)
 	if err != nil {
 		return reached{}, f.notHere(w, r, err)
 	}
-	if err := f.judge(r, at, form.Get("code")); err != nil {
-		return reached{}, f.notProved(w, r, at, err)
+	switch {
+	case form.Has("challenge") || form.Has("enrol"):
+		return reached{}, f.chooseFactor(w, r, at, form.Get("challenge"), form.Get("enrol"))
+	case at.enrolling:
+		return f.enrol(w, r, at, form.Get("method"), form.Get("code"))
 	}
-	// Two right answers, in two tabs, are still one sign-in.
-	p, err := f.take(r.Context(), atFactor, at.handle)
+	return f.answer(w, r, at, form.Get("method"), form.Get("code"))
+}
+
+// chooseFactor goes on with another kind. Who is to prove a factor cannot
+// choose to enrol one: a password would be enough then.
+func (f *Flow) chooseFactor(w http.ResponseWriter, r *http.Request, at parked, challenge, enrol string) error {
+	var err error
+	switch {
+	case at.enrolling && challenge == "" && f.enroller(enrol) != nil:
+		err = f.offer(r, &at, f.enroller(enrol))
+	case !at.enrolling && enrol == "" && at.way(challenge) != nil:
+		err = f.challenge(r, &at, at.way(challenge))
+	default:
+		return fmt.Errorf("second factor: %w: no such method", auth.ErrMalformed)
+	}
+	if errors.Is(err, auth.ErrNotFound) {
+		return f.factorPage(w, r, http.StatusConflict, at, problemNotThis)
+	}
 	if err != nil {
-		return reached{}, f.notHere(w, r, err)
+		return f.notProved(w, r, at, err)
 	}
-	return reached{milestone: proved, pending: p}, nil
+	redirect(w, r, f.Prefix+"/mfa")
+	return nil
 }
 
-func (f *Flow) judge(r *http.Request, at parked, code string) error {
-	if code == "" || len(code) > maxCode {
-		return auth.ErrWrongCode
-	}
-	ctx := throttle.WithDevice(r.Context(), f.device(r))
-	if at.enrolled {
-		return at.factor.Verify(ctx, at.claimant(), auth.Challenge{Kind: at.factor.Kind()}, code)
-	}
-	if at.Enrolment == nil || at.Enrolment.Kind != at.factor.Kind() {
-		return auth.ErrWrongCode // a code for a secret that was never shown
-	}
-	enroller, ok := at.factor.(auth.Enroller)
-	if !ok {
-		return auth.ErrWrongCode
-	}
-	err := enroller.Confirm(ctx, at.claimant(), *at.Enrolment, code)
-	if err == nil {
-		f.Events.Happened(r.Context(), accountOf(at.Pending), auth.EventFactorEnrolled, at.factor.Kind())
-	}
-	return err
-}
-
-// notProved answers a code that did not pass: the same page again.
+// notProved answers what did not pass: the same page again.
 func (f *Flow) notProved(w http.ResponseWriter, r *http.Request, at parked, err error) error {
 	slow, throttled := errors.AsType[*auth.Throttled](err)
 	switch {
@@ -202,11 +206,7 @@ func (f *Flow) notProved(w http.ResponseWriter, r *http.Request, at parked, err 
 		return f.factorPage(w, r, http.StatusTooManyRequests, at, problemManyCodes)
 	case errors.Is(err, auth.ErrWrongCode):
 		f.factorFailed(r, at, err)
-		problem := problemCode
-		if !at.enrolled {
-			problem = problemFirstCode
-		}
-		return f.factorPage(w, r, http.StatusUnauthorized, at, problem)
+		return f.factorPage(w, r, http.StatusUnauthorized, at, at.problem())
 	case errors.Is(err, auth.ErrInvalidState):
 		// The account was enrolled meanwhile, elsewhere: now it is challenged.
 		redirect(w, r, f.Prefix+"/mfa")
@@ -230,15 +230,20 @@ func (f *Flow) notHere(w http.ResponseWriter, r *http.Request, err error) error 
 }
 
 func (f *Flow) factorPage(w http.ResponseWriter, r *http.Request, status int, at parked, problem string) error {
-	if !at.enrolled {
+	if at.enrolling {
 		return f.enrolPage(w, r, status, at, problem)
 	}
-	f.Pages.Factor(w, r, status, web.Factor{Method: at.factor.Kind(), Account: at.label(), Problem: problem})
-	return nil
+	return f.challengePage(w, r, status, at, problem)
 }
 
+// claimant is who proves or enrols. An enrolment on top of what the account has
+// is only for who has proved that.
 func (p parked) claimant() auth.Claimant {
-	return auth.Claimant{Account: accountOf(p.Pending), Label: p.label(), Purpose: auth.PurposeSignIn}
+	purpose := auth.PurposeSignIn
+	if p.Factor != "" {
+		purpose = auth.PurposeEnrol
+	}
+	return auth.Claimant{Account: accountOf(p.Pending), Label: p.label(), Purpose: purpose, Binding: p.binding}
 }
 
 // label is how the person knows the account.

@@ -168,8 +168,10 @@ func TestEnrolledFactorCannotBeAvoided(t *testing.T) {
 	h.factor.enrolled["alice"] = "S"
 	p := h.person()
 	p.password("alice", "/app")
-	if a := p.get("/oauth2/mfa?method=email_code"); a.status != http.StatusBadRequest {
-		t.Errorf("GET: %d", a.status)
+	for _, choice := range []string{"enrol", "challenge"} {
+		if a := p.post("/oauth2/mfa", url.Values{choice: {"email_code"}}); a.status != http.StatusBadRequest || other.offers != 0 {
+			t.Errorf("%s: %d", choice, a.status)
+		}
 	}
 	if a := p.post("/oauth2/mfa", url.Values{"method": {"email_code"}, "code": {"123456"}}); a.status != http.StatusBadRequest || p.signedIn() {
 		t.Errorf("POST: %d", a.status)
@@ -177,7 +179,7 @@ func TestEnrolledFactorCannotBeAvoided(t *testing.T) {
 	// Who has none may choose.
 	p = h.person()
 	p.password("bob", "/app")
-	p.get("/oauth2/mfa?method=email_code")
+	p.post("/oauth2/mfa", url.Values{"enrol": {"email_code"}}).expect(t, http.StatusSeeOther, "/oauth2/mfa")
 	if other.offers != 1 || h.factor.offers != 0 {
 		t.Errorf("%d and %d offers", other.offers, h.factor.offers)
 	}

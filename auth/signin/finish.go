@@ -1,17 +1,19 @@
 package signin
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"gatehouse/auth"
 	"gatehouse/internal/throttle"
 )
 
 // finish turns a pending sign-in into a session and sends the person on.
-func (f *Flow) finish(w http.ResponseWriter, r *http.Request, p auth.Pending, factor bool) error {
+func (f *Flow) finish(w http.ResponseWriter, r *http.Request, p auth.Pending) error {
 	n := auth.Session{
 		Account:    p.Outcome.Account,
 		JIT:        p.Identity.Connection != auth.Local && p.Outcome.Verdict != auth.PassThrough,
@@ -20,8 +22,16 @@ func (f *Flow) finish(w http.ResponseWriter, r *http.Request, p auth.Pending, fa
 		IdPSession: p.Tokens.IdPSession,
 		Created:    p.Created,
 	}
-	if factor {
+	switch p.Factor {
+	case "":
+	case kindPasskey:
+		n.Identity.AMR = with(n.Identity.AMR, auth.MethodKey, auth.MethodMFA)
+	default:
 		n.Identity.AMR = with(n.Identity.AMR, auth.MethodOTP, auth.MethodMFA)
+	}
+	var err error
+	if n.Proved, err = f.provedAt(r.Context(), p); err != nil {
+		return err
 	}
 	sess, err := f.Sessions.Start(w, r, n)
 	if errors.Is(err, auth.ErrUnauthenticated) {
@@ -38,6 +48,20 @@ func (f *Flow) finish(w http.ResponseWriter, r *http.Request, p auth.Pending, fa
 	f.signedIn(r, sess, p.Outcome)
 	f.leave(w, r, p)
 	return nil
+}
+
+// provedAt is when the person gave everything that the account has: a sign-in
+// that was spared the account's factor is no proof of it.
+func (f *Flow) provedAt(ctx context.Context, p auth.Pending) (time.Time, error) {
+	if p.Identity.Connection != auth.Local {
+		return time.Time{}, nil
+	}
+	if p.Factor == "" {
+		if has, err := f.hasFactor(ctx, p.Outcome.Account); has || err != nil {
+			return time.Time{}, err
+		}
+	}
+	return f.now().UTC(), nil
 }
 
 // sessionIdentity is what the session keeps. For an account only how the

@@ -29,6 +29,20 @@ type Passwords interface {
 	Remember(ctx context.Context, account string) (device string, err error)
 }
 
+// Recovery makes the codes that get a lost factor back.
+type Recovery interface {
+	Generate() []string
+	// Keep makes those codes the account's. Errors: auth.ErrStoreDown.
+	Keep(ctx context.Context, account string, codes []string) error
+}
+
+// Demands are the enrolments that administrators ask for. Errors:
+// auth.ErrStoreDown.
+type Demands interface {
+	Demanded(ctx context.Context, account string) (bool, error)
+	Met(ctx context.Context, account string) error
+}
+
 // Sessions makes, reads and ends sessions.
 type Sessions interface {
 	// Start takes as n.Created when the sign-in was proved, and errors with
@@ -59,7 +73,10 @@ type Flow struct {
 	// a session could come back with the connection.
 	Retired   []Connection
 	Passwords Passwords
-	Factors   []auth.Factor // the first is what an enrolment sets up
+	Factors   []auth.Factor // all kinds; an enrolment sets up the first that it can
+	Methods   []string      // kinds that are in use, as mfa.methods has them
+	Recovery  Recovery      // nil: no recovery codes are made
+	Demands   Demands       // nil: no enrolment is demanded of anybody
 	Enforce   string        // mfa.enforce, such as config.EnforceLocal
 	Resolver  auth.Resolver
 	Sessions  Sessions
@@ -91,8 +108,8 @@ func (f *Flow) Mount(mux *http.ServeMux) error {
 		return fmt.Errorf("sign-in: mfa.enforce %q is not known", f.Enforce)
 	}
 	asks := f.Enforce == config.EnforceAll || (f.Enforce == config.EnforceLocal && f.Passwords != nil)
-	if asks && len(f.Factors) == 0 {
-		return fmt.Errorf("sign-in: mfa.enforce is %s and there is no factor", f.Enforce)
+	if asks && len(f.enrollers()) == 0 {
+		return fmt.Errorf("sign-in: mfa.enforce is %s and mfa.methods has no factor that can be enrolled", f.Enforce)
 	}
 	f.origin = http.NewCrossOriginProtection()
 	if err := f.origin.AddTrustedOrigin(f.Site.Origin()); err != nil {

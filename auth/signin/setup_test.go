@@ -96,7 +96,7 @@ func open(t testing.TB, change func(*signin.Flow)) *house {
 			{Name: "Acme SSO", EmailDomains: []string{"acme.example"}, Provider: notifying{h.acme}},
 			{Name: "Partner", Provider: h.partner},
 		},
-		Passwords: h.passwords, Factors: []auth.Factor{h.factor}, Enforce: config.EnforceLocal,
+		Passwords: h.passwords, Factors: []auth.Factor{h.factor}, Methods: []string{"totp", "email_code", "passkey", "recovery_code"}, Enforce: config.EnforceLocal,
 		Resolver: directory{}, Sessions: h.sessions, Events: h.events,
 		Store: h.store, Index: index, Keys: keys,
 		Cookies: cookie.Policy{Name: "g", SameSite: http.SameSiteLaxMode},

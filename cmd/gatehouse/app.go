@@ -100,7 +100,9 @@ func (a *app) own() (http.Handler, error) {
 		Prefix:      a.cfg.Server.Prefix,
 		Connections: a.connections(true),
 		Retired:     a.connections(false),
-		Factors:     []auth.Factor{a.totp},
+		Methods:     a.cfg.MFA.Methods,
+		Recovery:    a.recovery,
+		Demands:     a.demands,
 		Events:      chronicle{a.state},
 		Enforce:     a.cfg.MFA.Enforce,
 		Resolver:    a.resolver,
@@ -114,6 +116,9 @@ func (a *app) own() (http.Handler, error) {
 		Trusted:     func(r *http.Request) bool { return clientip.From(r.Context()).Trusted },
 		Client:      func(r *http.Request) netip.Addr { return clientip.From(r.Context()).Client },
 		Log:         a.log,
+	}
+	for _, kind := range a.factors.Kinds {
+		flow.Factors = append(flow.Factors, kind)
 	}
 	if a.cfg.Local.Enabled {
 		flow.Passwords = a.passwords

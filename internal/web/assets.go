@@ -17,6 +17,7 @@ var static embed.FS
 const (
 	stylesheet = "gatehouse.css"
 	icon       = "gatehouse.svg"
+	script     = "passkey.js"
 )
 
 // asset is an embedded file and the hash by which its URL changes when its
@@ -35,6 +36,7 @@ var sheets = []string{"colours", "ground", "frame", "text", "choices", "forms", 
 var assets = map[string]asset{
 	stylesheet: newAsset(joined(sheets), "text/css; charset=utf-8"),
 	icon:       newAsset(readStatic(icon), "image/svg+xml"),
+	script:     newAsset(readStatic(script), "text/javascript; charset=utf-8"),
 }
 
 func readStatic(name string) []byte {

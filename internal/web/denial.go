@@ -70,6 +70,11 @@ var denials = map[auth.Reason]failure{
 		text:   "Everybody has to use a second factor here, but people who come in this way have no account that could hold one.",
 		advice: "Sign in another way, or ask your IT support.",
 	},
+	auth.DeniedFactorLost: {
+		title:  "Your second factor cannot be used now",
+		text:   "Your password was right, but nothing with which you could show a second time that it is you can be used here at the moment.",
+		advice: "Ask your IT support to reset your second factor, then sign in again.",
+	},
 	auth.DeniedTooLarge: {
 		title:  "Your account cannot be used here",
 		text:   "Your user name or e-mail address is too long to be handed to the application.",

@@ -71,6 +71,7 @@ func TestErrorTable(t *testing.T) {
 		{"ambiguous", denied(auth.DeniedAmbiguous), answer{403, "ambiguous", "", begin}},
 		{"no account", denied(auth.DeniedNoAccount), answer{403, "no_account", "", begin}},
 		{"factor", denied(auth.DeniedFactor), answer{403, "factor_impossible", "", begin}},
+		{"factor that is of no use", denied(auth.DeniedFactorLost), answer{403, "factor_unusable", "", begin}},
 		{"too large", denied(auth.DeniedTooLarge), answer{403, "identity_too_large", "", begin}},
 		{"connection", denied(auth.DeniedConnection), answer{403, "connection_not_known", "", begin}},
 		{"a reason of tomorrow", denied("tomorrow"), answer{403, "forbidden", "", begin}},

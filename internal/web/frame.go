@@ -16,7 +16,7 @@ var sources embed.FS
 // pages holds one template set for each page: the frame and that page's own
 // title and main part. It is built once and never changed.
 var pages = func() map[string]*template.Template {
-	frame := template.Must(template.New("frame.html").Funcs(functions).ParseFS(sources, "templates/frame.html"))
+	frame := template.Must(template.New("frame.html").Funcs(functions).ParseFS(sources, "templates/frame.html", "templates/parts.html"))
 	set := make(map[string]*template.Template)
 	for _, name := range []string{"sign_in", "confirm", "factor", "enrol", "sign_out", "signed_out", "error", "go_on", "account", "account_password", "account_factor", "account_codes"} {
 		set[name] = template.Must(template.Must(frame.Clone()).ParseFS(sources, "templates/"+name+".html"))
@@ -32,12 +32,17 @@ type view struct {
 	Decision   string // id of the decision that the page is about, if any
 	Stylesheet string
 	Icon       string
-	Wide       bool // the page is more than one card
+	Wide       bool   // the page is more than one card
+	Script     string // "" on every page but those with passkeys
 	Page       any
 }
 
+// scripted is a page that may need our one script: browsers have passkeys for
+// scripts alone.
+type scripted interface{ scripted() bool }
+
 // Content security policies (CSP Level 3). Nothing but our own stylesheet and
-// images is loaded, nothing runs, nobody frames us.
+// images is loaded, nothing runs but for passkeys, nobody frames us.
 //
 // A page with a form must not say form-action 'self': Chromium applies that
 // directive to every redirect that follows the submission, and a sign-in ends
@@ -86,6 +91,15 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, name st
 	if about, ok := page.(failurePage); ok {
 		decision = about.Decision
 	}
+	csp, ok := policies[name]
+	if !ok {
+		csp = policyNoForm
+	}
+	run := ""
+	if s, ok := page.(scripted); ok && s.scripted() {
+		run = p.asset(script)
+		csp += "; script-src 'self'"
+	}
 	var body bytes.Buffer
 	err := pages[name].Execute(&body, view{
 		Prefix:     p.Prefix,
@@ -95,16 +109,13 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, name st
 		Stylesheet: p.asset(stylesheet),
 		Icon:       p.asset(icon),
 		Wide:       name == "account",
+		Script:     run,
 		Page:       page,
 	})
 	if err != nil {
 		// Only a mistake in a template can bring us here, and tests show every page.
 		http.Error(w, "internal error", http.StatusInternalServerError)
 		return
-	}
-	csp, ok := policies[name]
-	if !ok {
-		csp = policyNoForm
 	}
 	send(w, status, "text/html; charset=utf-8", csp, noStore, body.Bytes())
 }

@@ -23,6 +23,9 @@ var functions = template.FuncMap{
 	"day":      day,
 	"stamp":    func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	"kindName": kindName, "eventName": eventName,
+
+	"challengeOf": challengeOf,
+	"enrolmentOf": enrolmentOf,
 }
 
 // fours splits a secret into groups of four, which people can type without
@@ -113,4 +116,30 @@ func keyURI(uri string) template.URL {
 		return ""
 	}
 	return template.URL(uri)
+}
+
+// challengeOf says what another way of proving a factor is.
+func challengeOf(method string) string {
+	switch method {
+	case "totp":
+		return "A code from your authenticator app"
+	case "passkey":
+		return "A passkey"
+	case "email_code":
+		return "A code by e-mail"
+	case "recovery_code":
+		return "A recovery code"
+	}
+	return method
+}
+
+// enrolmentOf says what else can be set up.
+func enrolmentOf(method string) string {
+	switch method {
+	case "totp":
+		return "An authenticator app"
+	case "email_code":
+		return "Codes by e-mail"
+	}
+	return challengeOf(method)
 }

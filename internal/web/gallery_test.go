@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"image"
 	"image/color"
 	"image/png"
@@ -41,6 +42,16 @@ func gallery(t testing.TB) []exhibit {
 	}
 	enrolAgain := enrol
 	enrolAgain.Problem = "That code did not match. Check that your phone sets its clock by itself, then type the code that the app shows now."
+	enrolCodes := enrol
+	enrolCodes.Codes, enrolCodes.Others = recoveryCodes(), []string{"passkey", "email_code"}
+	factor := func(d web.Factor) func(*web.Pages, http.ResponseWriter, *http.Request) {
+		d.Account = "employee"
+		return func(p *web.Pages, w http.ResponseWriter, r *http.Request) { p.Factor(w, r, 200, d) }
+	}
+	enrolment := func(d web.Enrol) func(*web.Pages, http.ResponseWriter, *http.Request) {
+		d.Account = "employee"
+		return func(p *web.Pages, w http.ResponseWriter, r *http.Request) { p.Enrol(w, r, 200, d) }
+	}
 	signIn := func(status int, d web.SignIn) func(*web.Pages, http.ResponseWriter, *http.Request) {
 		return func(p *web.Pages, w http.ResponseWriter, r *http.Request) { p.SignIn(w, r, status, d) }
 	}
@@ -84,6 +95,16 @@ func gallery(t testing.TB) []exhibit {
 		{"factor_wrong", func(p *web.Pages, w http.ResponseWriter, r *http.Request) {
 			p.Factor(w, r, 401, web.Factor{Method: "totp", Account: "employee", Problem: "That code did not match. Wait for the next one and try again."})
 		}},
+		{"factor_others", factor(web.Factor{Method: "totp", Asked: true, Others: []string{"passkey", "email_code", "recovery_code"}})},
+		{"factor_passkey", factor(web.Factor{Method: "passkey", Asked: true, Options: `{"challenge":"AAAA"}`, Others: []string{"totp"}})},
+		{"factor_email", factor(web.Factor{Method: "email_code", Asked: true, Hint: "e…@acme.example", Others: []string{"recovery_code"}})},
+		{"factor_email_unsent", factor(web.Factor{Method: "email_code", Problem: "There were too many attempts. Wait a while, then try again."})},
+		{"factor_recovery", factor(web.Factor{Method: "recovery_code", Asked: true, Others: []string{"totp"}})},
+		{"enrol_codes", func(p *web.Pages, w http.ResponseWriter, r *http.Request) { p.Enrol(w, r, 200, enrolCodes) }},
+		{"enrol_passkey", enrolment(web.Enrol{Method: "passkey", Options: `{"challenge":"AAAA"}`, Codes: recoveryCodes(), Others: []string{"totp", "email_code"}})},
+		{"enrol_email", enrolment(web.Enrol{Method: "email_code", Hint: "e…@acme.example", Others: []string{"totp"}})},
+		{"enrol_choice", enrolment(web.Enrol{Problem: "This cannot be used for your account now. Choose another way.", Others: []string{"totp", "email_code"}})},
+		{"error_factor", fails(web.TryAt(&auth.Denied{Reason: auth.DeniedFactorLost, Connection: "local"}, "/oauth2/sign_in?rd=%2Freports", ""))},
 		{"enrol", func(p *web.Pages, w http.ResponseWriter, r *http.Request) { p.Enrol(w, r, 200, enrol) }},
 		{"enrol_wrong", func(p *web.Pages, w http.ResponseWriter, r *http.Request) { p.Enrol(w, r, 401, enrolAgain) }},
 		{"sign_out", func(p *web.Pages, w http.ResponseWriter, r *http.Request) {
@@ -159,6 +180,14 @@ func ownAccount() web.Account {
 			{Time: at(1), Event: "created", By: "an administrator"},
 		},
 	}
+}
+
+func recoveryCodes() []string {
+	var codes []string
+	for i := range 10 {
+		codes = append(codes, fmt.Sprintf("%04d-k7mq-x2wd", i*1111))
+	}
+	return codes
 }
 
 // request is a person's navigation.

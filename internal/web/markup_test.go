@@ -67,6 +67,15 @@ func button(t testing.TB, page string) string {
 	return "-"
 }
 
+// scripts is how many scripts a page loads: browsers have passkeys for scripts
+// alone, and no other page has one.
+func scripts(e exhibit) int {
+	if strings.HasSuffix(e.name, "_passkey") {
+		return 1
+	}
+	return 0
+}
+
 // Each page can be used with a keyboard, a screen reader and a password
 // manager, and has nothing in it that the policy would have to allow.
 func TestMarkupOfEveryPage(t *testing.T) {
@@ -95,7 +104,7 @@ func TestMarkupOfEveryPage(t *testing.T) {
 					}
 				}
 			}
-			for name, want := range map[string]int{"h1": 1, "main": 1, "title": 1, "header": 1, "footer": 1, "script": 0, "style": 0} {
+			for name, want := range map[string]int{"h1": 1, "main": 1, "title": 1, "header": 1, "footer": 1, "script": scripts(e), "style": 0} {
 				if count[name] != want {
 					t.Errorf("%d <%s>, want %d", count[name], name, want)
 				}
@@ -132,7 +141,7 @@ func TestMarkupOfEveryPage(t *testing.T) {
 					if got, _ := attr(n, "autocomplete"); got != want[sort] || got == "" {
 						t.Errorf("input %s: autocomplete=%q, want %q", id, got, want[sort])
 					}
-					if mode, _ := attr(n, "inputmode"); id == "code" && mode != "numeric" {
+					if mode, _ := attr(n, "inputmode"); id == "code" && mode != "numeric" && e.name != "factor_recovery" {
 						t.Errorf("inputmode=%q", mode)
 					}
 					by, _ := attr(n, "aria-describedby")

@@ -31,17 +31,28 @@ type Factor struct {
 	Method  string
 	Account string // what the person signed in as
 	Problem string
+	Asked   bool     // false: a code by mail is not sent yet
+	Hint    string   // where it was sent, in part
+	Options string   // of a passkey, as JSON for navigator.credentials.get
+	Others  []string // other methods that the person can use
 }
 
-// Enrol is the page on which a person sets up an authenticator app.
+// Enrol is the page on which a person sets up a second factor.
 type Enrol struct {
-	Method  string
+	Method  string // "": none is chosen yet
 	Account string
-	Secret  string // base32, shown as text for typing
-	URL     string // otpauth:// key URI
-	QR      string // the key URI as a data: URL of a PNG
+	Secret  string   // base32, shown as text for typing
+	URL     string   // otpauth:// key URI
+	QR      string   // the key URI as a data: URL of a PNG
+	Hint    string   // where a code was sent, in part
+	Options string   // of a passkey, as JSON for navigator.credentials.create
+	Codes   []string // recovery codes, shown this once
+	Others  []string // other methods that can be set up
 	Problem string
 }
+
+func (f Factor) scripted() bool { return f.Options != "" }
+func (e Enrol) scripted() bool  { return e.Options != "" }
 
 // Confirm is the page on which a person proves, once, that an account is
 // theirs, before the way in by which they came is joined to it.

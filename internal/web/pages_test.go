@@ -79,6 +79,12 @@ func TestHeadersOfEveryPage(t *testing.T) {
 					t.Errorf("the policy lacks %s: %s", directive, csp)
 				}
 			}
+			if scripts(e) > 0 {
+				if !strings.HasSuffix(csp, "; script-src 'self'") {
+					t.Errorf("the page's own script cannot run: %s", csp)
+				}
+				csp = strings.TrimSuffix(csp, "; script-src 'self'")
+			}
 			for _, hole := range []string{"unsafe", "script-src", "*"} {
 				if strings.Contains(csp, hole) {
 					t.Errorf("the policy says %s: %s", hole, csp)

@@ -215,7 +215,7 @@ func TestExportTellsEverything(t *testing.T) {
 	var pat export
 	text := run(t, g, "user", "export", "pat")
 	decode(t, text, &pat)
-	if !pat.HasPassword || len(pat.Factors) != 1 || pat.Factors[0].Kind != "totp" || pat.Factors[0].Since.IsZero() || len(pat.Sessions) != 1 || len(pat.KnownDevices) != 1 {
+	if !pat.HasPassword || len(pat.Factors) != 2 || pat.Factors[0].Kind != "totp" || pat.Factors[0].Since.IsZero() || len(pat.Sessions) != 1 || len(pat.KnownDevices) != 1 {
 		t.Errorf("export: %s", text)
 	}
 	all := run(t, g, "user", "export", "--all")

@@ -66,7 +66,7 @@ func TestLocalSignIn(t *testing.T) {
 	if got.RequestURI != wanted || strings.Contains(got.Head, "_gatehouse") {
 		t.Errorf("the application received\n%s", got.Head)
 	}
-	if now := showAccount(t, g, ada.ID); !cmp.Equal(now.Factors, []string{"totp"}) || !now.HasPassword {
+	if now := showAccount(t, g, ada.ID); !cmp.Equal(now.Factors, []string{"totp", "recovery_code"}) || !now.HasPassword {
 		t.Errorf("after the enrolment: %+v", now)
 	}
 
@@ -153,7 +153,7 @@ routes:
 				{"GET", "/oauth2/admin/", nil, http.StatusNotFound},
 				{"GET", "/oauth2/callback", nil, http.StatusBadRequest},
 				{"GET", "/oauth2/callback?state=" + handle + "&code=x", nil, http.StatusBadRequest},
-				{"GET", "/oauth2/mfa?method=passkey", nil, http.StatusBadRequest},
+				{"GET", "/oauth2/mfa?method=passkey", nil, http.StatusOK},
 			} {
 				if r := v.send(false, c.method, g.URL+c.path, nil, c.headers...); r.StatusCode != c.status {
 					t.Errorf("%s: %s %s %q: %s, want %d", name, c.method, c.path, c.headers, r.Status, c.status)

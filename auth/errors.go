@@ -15,6 +15,7 @@ var (
 	ErrProviderRefused  = errors.New("the identity provider refused")
 	ErrInvalidAnswer    = errors.New("the answer of the identity provider is not valid")
 	ErrInvalidState     = errors.New("the sign-in is unknown, expired or was used before")
+	ErrVoidLink         = errors.New("the link to choose a password is unknown, expired or was used before")
 	ErrOvertaken        = errors.New("the account has changed since the sign-in began")
 	ErrWrongPassword    = errors.New("wrong username or password") // known and unknown users alike
 	ErrWrongCode        = errors.New("wrong or used code")
@@ -64,6 +65,11 @@ func (d *Denied) Error() string {
 
 // Is makes errors.Is(err, ErrForbidden) hold for every denial.
 func (d *Denied) Is(target error) bool { return target == ErrForbidden }
+
+// Unsuitable is the refusal of a new password; its text is for people.
+type Unsuitable struct{ Reason string }
+
+func (u *Unsuitable) Error() string { return u.Reason }
 
 // Throttled is the refusal of an attempt because too many came before it.
 type Throttled struct {

@@ -48,6 +48,12 @@ type Pending struct {
 	// this one is to prove; empty for a sign-in of its own.
 	Confirms string `json:"confirms,omitempty"`
 
+	// Proves is the keyed hash of the id of the session whose person shows once
+	// more that it is them, and Links that of the session to whose account the
+	// identity is to be linked; empty for other sign-ins.
+	Proves string `json:"proves,omitempty"`
+	Links  string `json:"links,omitempty"`
+
 	// What the first step proved; nil before it is done.
 	Identity *Identity `json:"identity,omitempty"`
 	Outcome  Outcome   `json:"outcome,omitzero"`

@@ -13,55 +13,36 @@ import (
 	"gatehouse/internal/store"
 )
 
-// LinkKind says what a link to choose a password is for.
-type LinkKind string
-
-// The kinds of links.
-const (
-	LinkSetup LinkKind = "setup" // an administrator made it, for a first password or a new one
-	LinkReset LinkKind = "reset" // the person asked for it, who has a password and cannot remember it
-)
-
 // How long a link counts.
 const (
 	SetupLife = 72 * time.Hour
 	ResetLife = 30 * time.Minute
 )
 
-func (k LinkKind) life() time.Duration {
-	if k == LinkReset {
+func life(kind auth.LinkKind) time.Duration {
+	if kind == auth.LinkReset {
 		return ResetLife
 	}
 	return SetupLife
 }
 
-// Link is a link to choose a password.
-type Link struct {
-	Account string    `json:"account"`
-	Kind    LinkKind  `json:"kind"`
-	Mailed  string    `json:"mailed,omitempty"` // the address to which it went; empty: an administrator hands it over
-	Made    time.Time `json:"made"`
-}
-
-// Expires is when the link counts no more.
-func (l Link) Expires() time.Time { return l.Made.Add(l.Kind.life()) }
-
 // NewLink makes a link and returns its token: 256 random bits, of which only a
 // keyed hash is stored. The account's earlier links are void. Mailed is the
 // address to which it will be sent, if any. Errors: auth.ErrStoreDown.
-func (p *Passwords) NewLink(ctx context.Context, account string, kind LinkKind, mailed string) (token string, l Link, err error) {
+func (p *Passwords) NewLink(ctx context.Context, account string, kind auth.LinkKind, mailed string) (token string, l auth.PasswordLink, err error) {
 	token = cookie.NewID()
-	l = Link{Account: account, Kind: kind, Mailed: mailed, Made: p.now().UTC()}
+	now := p.now().UTC()
+	l = auth.PasswordLink{Account: account, Kind: kind, Mailed: mailed, Made: now, Expires: now.Add(life(kind))}
 	value, err := json.Marshal(l)
 	if err != nil {
 		return "", l, fmt.Errorf("encode link: %w", err)
 	}
 	hash := p.tokenHash(token)
-	if err := p.Store.Create(ctx, linkPrefix+hash, value, kind.life()); err != nil {
+	if err := p.Store.Create(ctx, linkPrefix+hash, value, life(kind)); err != nil {
 		return "", l, down("make link", err)
 	}
 	err = p.Store.Update(ctx, newestKey(account), func([]byte) ([]byte, time.Duration, error) {
-		return []byte(hash), kind.life(), nil
+		return []byte(hash), life(kind), nil
 	})
 	if err != nil {
 		return "", l, down("make link", err)
@@ -73,46 +54,46 @@ func (p *Passwords) NewLink(ctx context.Context, account string, kind LinkKind, 
 // look through mails open every link. Errors: auth.ErrInvalidState when it is
 // unknown, too old, was used, or something came after it: a newer link, or
 // another password; auth.ErrStoreDown.
-func (p *Passwords) LookAtLink(ctx context.Context, token string) (Link, error) {
+func (p *Passwords) LookAtLink(ctx context.Context, token string) (auth.PasswordLink, error) {
 	if !cookie.IsID(token) {
-		return Link{}, auth.ErrInvalidState
+		return auth.PasswordLink{}, auth.ErrInvalidState
 	}
 	hash := p.tokenHash(token)
 	value, err := p.Store.Get(ctx, linkPrefix+hash)
 	if err != nil {
-		return Link{}, linkTrouble(err)
+		return auth.PasswordLink{}, linkTrouble(err)
 	}
 	return p.judgeLink(ctx, hash, value)
 }
 
-func (p *Passwords) judgeLink(ctx context.Context, hash string, value []byte) (Link, error) {
-	var l Link
+func (p *Passwords) judgeLink(ctx context.Context, hash string, value []byte) (auth.PasswordLink, error) {
+	var l auth.PasswordLink
 	if err := json.Unmarshal(value, &l); err != nil {
-		return Link{}, fmt.Errorf("decode link: %w: %w", auth.ErrInvalidState, err)
+		return auth.PasswordLink{}, fmt.Errorf("decode link: %w: %w", auth.ErrInvalidState, err)
 	}
-	if !p.now().Before(l.Expires()) {
-		return Link{}, fmt.Errorf("link: %w: expired", auth.ErrInvalidState)
+	if !p.now().Before(l.Expires) {
+		return auth.PasswordLink{}, fmt.Errorf("link: %w: expired", auth.ErrInvalidState)
 	}
 	newest, err := p.Store.Get(ctx, newestKey(l.Account))
 	if err != nil {
-		return Link{}, linkTrouble(err)
+		return auth.PasswordLink{}, linkTrouble(err)
 	}
 	if subtle.ConstantTimeCompare(newest, []byte(hash)) != 1 {
-		return Link{}, fmt.Errorf("link: %w: there is a newer one", auth.ErrInvalidState)
+		return auth.PasswordLink{}, fmt.Errorf("link: %w: there is a newer one", auth.ErrInvalidState)
 	}
 	old, _, err := p.read(ctx, l.Account)
 	if err != nil {
-		return Link{}, err
+		return auth.PasswordLink{}, err
 	}
-	return l, l.mayReplace(old)
+	return l, mayReplace(l, old)
 }
 
 // mayReplace judges the present password: one that was set after the link was
 // made is what somebody wants, and an account that has lost its password since
 // is none to reset.
-func (l Link) mayReplace(old []byte) error {
+func mayReplace(l auth.PasswordLink, old []byte) error {
 	if old == nil {
-		if l.Kind == LinkReset {
+		if l.Kind == auth.LinkReset {
 			return fmt.Errorf("link: %w: there is no password to reset", auth.ErrInvalidState)
 		}
 		return nil
@@ -130,12 +111,12 @@ func (l Link) mayReplace(old []byte) error {
 // SetByLink gives the account of a link the password that its owner has chosen,
 // and uses the link up: of any number of parallel callers one does so. A
 // password that is refused uses nothing up. It ends no session and touches no
-// factor: the caller ends the sessions. Errors: *Unsuitable, those of
+// factor: the caller ends the sessions. Errors: *auth.Unsuitable, those of
 // LookAtLink, *auth.Throttled, and the context's.
-func (p *Passwords) SetByLink(ctx context.Context, token, password string, names ...string) (Link, error) {
+func (p *Passwords) SetByLink(ctx context.Context, token, password string, names ...string) (auth.PasswordLink, error) {
 	l, err := p.LookAtLink(ctx, token)
 	if err != nil {
-		return Link{}, err
+		return auth.PasswordLink{}, err
 	}
 	if err := p.Policy.Suitable(password, names...); err != nil {
 		return l, err
@@ -147,7 +128,7 @@ func (p *Passwords) SetByLink(ctx context.Context, token, password string, names
 	if _, err := p.Store.Take(ctx, linkPrefix+p.tokenHash(token)); err != nil {
 		return l, linkTrouble(err)
 	}
-	return l, p.write(ctx, l.Account, record{Hash: hash, Set: p.now(), Mailed: l.Mailed}, l.mayReplace)
+	return l, p.write(ctx, l.Account, record{Hash: hash, Set: p.now(), Mailed: l.Mailed}, func(old []byte) error { return mayReplace(l, old) })
 }
 
 // MailedTo returns the address to which the link went by which the present

@@ -30,7 +30,7 @@ func clocked(t *testing.T) (*Passwords, *memory.Store, *atomic.Int64) {
 	return p, st, at
 }
 
-func newLink(t *testing.T, p *Passwords, account string, kind LinkKind, mailed string) string {
+func newLink(t *testing.T, p *Passwords, account string, kind auth.LinkKind, mailed string) string {
 	t.Helper()
 	token, _, err := p.NewLink(t.Context(), account, kind, mailed)
 	if err != nil {
@@ -42,13 +42,13 @@ func newLink(t *testing.T, p *Passwords, account string, kind LinkKind, mailed s
 func TestSetByLink(t *testing.T) {
 	for _, tt := range []struct {
 		name, account, login string
-		kind                 LinkKind
+		kind                 auth.LinkKind
 		mailed               string
 	}{
-		{"a first password", "a3", "federated", LinkSetup, ""},
-		{"a first password, mailed", "a3", "federated", LinkSetup, "f@corp.example"},
-		{"another one by an administrator", "a1", "ada", LinkSetup, ""},
-		{"a reset", "a1", "ada", LinkReset, "ada@corp.example"},
+		{"a first password", "a3", "federated", auth.LinkSetup, ""},
+		{"a first password, mailed", "a3", "federated", auth.LinkSetup, "f@corp.example"},
+		{"another one by an administrator", "a1", "ada", auth.LinkSetup, ""},
+		{"a reset", "a1", "ada", auth.LinkReset, "ada@corp.example"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p, st, at := clocked(t)
@@ -69,7 +69,7 @@ func TestSetByLink(t *testing.T) {
 				if l, err := p.LookAtLink(t.Context(), token); err != nil || l.Account != tt.account || l.Kind != tt.kind || l.Mailed != tt.mailed {
 					t.Fatalf("%+v, %v", l, err)
 				}
-				if _, err := p.SetByLink(t.Context(), token, "short"); !errors.As(err, new(*Unsuitable)) {
+				if _, err := p.SetByLink(t.Context(), token, "short"); !errors.As(err, new(*auth.Unsuitable)) {
 					t.Fatal(err)
 				}
 			}
@@ -102,7 +102,7 @@ func TestSetByLink(t *testing.T) {
 // A better hash says nothing of how the password was chosen.
 func TestRehashKeepsWhereTheLinkWent(t *testing.T) {
 	p, _, at := clocked(t)
-	token := newLink(t, p, "a1", LinkReset, "ada@corp.example")
+	token := newLink(t, p, "a1", auth.LinkReset, "ada@corp.example")
 	at.Add(1)
 	if _, err := p.SetByLink(t.Context(), token, chosen); err != nil {
 		t.Fatal(err)
@@ -119,34 +119,34 @@ func TestRehashKeepsWhereTheLinkWent(t *testing.T) {
 func TestVoidLinks(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
-		kind  LinkKind
+		kind  auth.LinkKind
 		void  func(t *testing.T, p *Passwords, at *atomic.Int64)
 		token string // instead of the link's
 	}{
-		{name: "a reset too late", kind: LinkReset, void: func(_ *testing.T, _ *Passwords, at *atomic.Int64) { at.Add(int64(ResetLife / time.Second)) }},
-		{name: "a set-up too late", kind: LinkSetup, void: func(_ *testing.T, _ *Passwords, at *atomic.Int64) { at.Add(int64(SetupLife / time.Second)) }},
-		{name: "there is a newer one", kind: LinkReset, void: func(t *testing.T, p *Passwords, _ *atomic.Int64) { newLink(t, p, "a1", LinkReset, "") }},
-		{name: "there is a newer one of another kind", kind: LinkReset, void: func(t *testing.T, p *Passwords, _ *atomic.Int64) { newLink(t, p, "a1", LinkSetup, "") }},
+		{name: "a reset too late", kind: auth.LinkReset, void: func(_ *testing.T, _ *Passwords, at *atomic.Int64) { at.Add(int64(ResetLife / time.Second)) }},
+		{name: "a set-up too late", kind: auth.LinkSetup, void: func(_ *testing.T, _ *Passwords, at *atomic.Int64) { at.Add(int64(SetupLife / time.Second)) }},
+		{name: "there is a newer one", kind: auth.LinkReset, void: func(t *testing.T, p *Passwords, _ *atomic.Int64) { newLink(t, p, "a1", auth.LinkReset, "") }},
+		{name: "there is a newer one of another kind", kind: auth.LinkReset, void: func(t *testing.T, p *Passwords, _ *atomic.Int64) { newLink(t, p, "a1", auth.LinkSetup, "") }},
 		// Attack: have a link mailed, wait until the owner has noticed and chosen
 		// another password, then use the link.
-		{name: "another password was set", kind: LinkReset, void: func(t *testing.T, p *Passwords, _ *atomic.Int64) {
+		{name: "another password was set", kind: auth.LinkReset, void: func(t *testing.T, p *Passwords, _ *atomic.Int64) {
 			if err := p.SetPassword(t.Context(), "a1", "the owner's new password"); err != nil {
 				t.Fatal(err)
 			}
 		}},
-		{name: "another password was set, and this is for a set-up", kind: LinkSetup, void: func(t *testing.T, p *Passwords, _ *atomic.Int64) {
+		{name: "another password was set, and this is for a set-up", kind: auth.LinkSetup, void: func(t *testing.T, p *Passwords, _ *atomic.Int64) {
 			if err := p.SetPassword(t.Context(), "a1", "the owner's new password"); err != nil {
 				t.Fatal(err)
 			}
 		}},
-		{name: "the account is gone", kind: LinkSetup, void: func(t *testing.T, p *Passwords, _ *atomic.Int64) {
+		{name: "the account is gone", kind: auth.LinkSetup, void: func(t *testing.T, p *Passwords, _ *atomic.Int64) {
 			if err := p.Delete(t.Context(), "a1"); err != nil {
 				t.Fatal(err)
 			}
 		}},
-		{name: "no token", kind: LinkReset, token: " "},
-		{name: "another token", kind: LinkReset, token: cookie.NewID()},
-		{name: "an endless token", kind: LinkReset, token: strings.Repeat("A", 1<<20)},
+		{name: "no token", kind: auth.LinkReset, token: " "},
+		{name: "another token", kind: auth.LinkReset, token: cookie.NewID()},
+		{name: "an endless token", kind: auth.LinkReset, token: strings.Repeat("A", 1<<20)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p, _, at := clocked(t)
@@ -175,7 +175,7 @@ func TestVoidLinks(t *testing.T) {
 // made.
 func TestResetNeedsAPassword(t *testing.T) {
 	p, _, _ := clocked(t)
-	token := newLink(t, p, "a3", LinkReset, "f@corp.example")
+	token := newLink(t, p, "a3", auth.LinkReset, "f@corp.example")
 	if _, err := p.SetByLink(t.Context(), token, chosen); !errors.Is(err, auth.ErrInvalidState) {
 		t.Error(err)
 	}
@@ -183,7 +183,7 @@ func TestResetNeedsAPassword(t *testing.T) {
 
 func TestOneLinkInParallel(t *testing.T) {
 	p, _, at := clocked(t)
-	token := newLink(t, p, "a1", LinkReset, "")
+	token := newLink(t, p, "a1", auth.LinkReset, "")
 	at.Add(1)
 	var set atomic.Int64
 	var wg sync.WaitGroup
@@ -291,7 +291,7 @@ func TestAskForAReset(t *testing.T) {
 	if _, err := p.LookAtLink(t.Context(), mail.urls[0]); err == nil {
 		t.Error("an older link counts")
 	}
-	if l, err := p.LookAtLink(t.Context(), mail.urls[1]); err != nil || l.Mailed != "a1@corp.example" || l.Kind != LinkReset {
+	if l, err := p.LookAtLink(t.Context(), mail.urls[1]); err != nil || l.Mailed != "a1@corp.example" || l.Kind != auth.LinkReset {
 		t.Errorf("%+v, %v", l, err)
 	}
 	// Attack: fill a mailbox.

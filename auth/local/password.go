@@ -132,7 +132,7 @@ func (p *Passwords) Remember(ctx context.Context, account string) (device string
 // SetPassword gives an account a password, whether or not it had one, and
 // forgets its attempts and known devices; links to choose one are void then. The
 // names are those of Policy.Suitable. It ends no session: the caller does.
-// Errors: *Unsuitable, auth.ErrStoreDown, *auth.Throttled, and the context's.
+// Errors: *auth.Unsuitable, auth.ErrStoreDown, *auth.Throttled, and the context's.
 func (p *Passwords) SetPassword(ctx context.Context, account, password string, names ...string) error {
 	if err := p.Policy.Suitable(password, names...); err != nil {
 		return err

@@ -8,6 +8,8 @@ import (
 
 	"github.com/ccojocar/zxcvbn-go"
 	"golang.org/x/text/unicode/norm"
+
+	"gatehouse/auth"
 )
 
 // maxPassword is the greatest length of a password, in bytes. Longer input is
@@ -17,11 +19,6 @@ const maxPassword = 1024
 // maxLogin is the greatest length of a login, in bytes: that of an e-mail
 // address (RFC 5321, section 4.5.3.1), and some.
 const maxLogin = 512
-
-// Unsuitable says why a new password is refused; its text is for people.
-type Unsuitable struct{ Reason string }
-
-func (u *Unsuitable) Error() string { return u.Reason }
 
 // Policy is what a new password must be. There are no rules of composition: they
 // make passwords that are harder to remember and no harder to guess (NIST SP
@@ -39,18 +36,18 @@ const maxJudged = 64
 
 // Suitable reports whether a password may be set. The person's own names, such
 // as username and e-mail, are words that whoever guesses tries first. Errors:
-// *Unsuitable.
+// *auth.Unsuitable.
 func (p Policy) Suitable(password string, names ...string) error {
 	minLength := p.MinLength
 	switch {
 	case !utf8.ValidString(password):
-		return &Unsuitable{"the password is not valid UTF-8 text"}
+		return &auth.Unsuitable{Reason: "the password is not valid UTF-8 text"}
 	case len(prepare(password)) > maxPassword || len(password) > maxPassword:
-		return &Unsuitable{fmt.Sprintf("the password is longer than %d bytes", maxPassword)}
+		return &auth.Unsuitable{Reason: fmt.Sprintf("the password is longer than %d bytes", maxPassword)}
 	case utf8.RuneCountInString(prepare(password)) < max(minLength, 1):
-		return &Unsuitable{fmt.Sprintf("the password needs at least %d characters", max(minLength, 1))}
+		return &auth.Unsuitable{Reason: fmt.Sprintf("the password needs at least %d characters", max(minLength, 1))}
 	case zxcvbn.PasswordStrength(head(prepare(password)), words(names)).Score < p.MinStrength:
-		return &Unsuitable{"the password is too easy to guess; several words that have nothing to do with each other make a good one, " +
+		return &auth.Unsuitable{Reason: "the password is too easy to guess; several words that have nothing to do with each other make a good one, " +
 			"names, dates and rows of keys do not"}
 	}
 	return nil

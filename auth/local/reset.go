@@ -108,11 +108,11 @@ func (r *Resets) answer(ctx context.Context, login string) error {
 	if allowed, err := r.count(ctx, account); err != nil || !allowed {
 		return err
 	}
-	token, link, err := p.NewLink(ctx, account, LinkReset, address)
+	token, link, err := p.NewLink(ctx, account, auth.LinkReset, address)
 	if err != nil {
 		return err
 	}
-	if err := r.Mailer.Link(ctx, address, string(LinkReset), r.URL(token), link.Expires()); err != nil {
+	if err := r.Mailer.Link(ctx, address, string(auth.LinkReset), r.URL(token), link.Expires); err != nil {
 		return fmt.Errorf("mail link: %w", err)
 	}
 	r.log(ctx, slog.LevelInfo, "password_reset_asked", "account", account, "client", auth.ClientOf(ctx).Address)

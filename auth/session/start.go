@@ -38,11 +38,32 @@ func (s *Sessions) Start(w http.ResponseWriter, r *http.Request, n auth.Session)
 	if proved.IsZero() {
 		proved = now
 	}
+	n.Created = now
+	return s.issue(w, r, n, proved)
+}
+
+// Renew puts a session under a new id, since its person has proved more than
+// before: an id that somebody else knows must not become worth more. Proved and
+// AMR are those of n, its time is that of the session, and the old id is dead.
+// Errors: those of Start.
+func (s *Sessions) Renew(w http.ResponseWriter, r *http.Request, n auth.Session) (*auth.Session, error) {
+	found, err := s.end(r.Context(), n.ID)
+	if err == nil && !found {
+		err = fmt.Errorf("renew session: it has ended: %w", auth.ErrUnauthenticated)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.issue(w, r, n, n.Proved)
+}
+
+// issue writes a session under a new id and gives its cookie to the browser.
+func (s *Sessions) issue(w http.ResponseWriter, r *http.Request, n auth.Session, proved time.Time) (*auth.Session, error) {
 	g := sessions.NewSession(s, s.Cookie.Session())
 	g.ID = cookie.NewID()
 	g.IsNew = true
 	g.Options = s.options()
-	n.ID, n.Created, n.Seen, n.Client = s.id(g.ID), now, now, auth.ClientOf(r.Context())
+	n.ID, n.Seen, n.Client = s.id(g.ID), s.Now().UTC(), auth.ClientOf(r.Context())
 	g.Values[recordKey], g.Values[provedKey] = &n, proved
 	if err := g.Save(r, w); err != nil {
 		return nil, err

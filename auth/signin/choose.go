@@ -28,7 +28,11 @@ func (f *Flow) choose(w http.ResponseWriter, r *http.Request) (reached, error) {
 	if len(f.Connections) == 1 && f.Passwords == nil {
 		return reached{milestone: chosen, connection: &f.Connections[0], pending: auth.Pending{ReturnTo: returnTo}}, nil
 	}
-	f.signInPage(w, r, http.StatusOK, web.SignIn{ReturnTo: returnTo})
+	page := web.SignIn{ReturnTo: returnTo}
+	if r.URL.Query().Get("done") == donePassword {
+		page.Note = notePassword
+	}
+	f.signInPage(w, r, http.StatusOK, page)
 	return reached{}, nil
 }
 
@@ -39,6 +43,7 @@ func (f *Flow) signInPage(w http.ResponseWriter, r *http.Request, status int, d 
 		d.Connections = append(d.Connections, web.Choice{Name: c.Name, URL: f.startURL(c, d.ReturnTo)})
 	}
 	d.Local = f.Passwords != nil
+	d.Reset = d.Local && f.Resets != nil
 	f.Pages.SignIn(w, r, status, d)
 }
 

@@ -8,6 +8,8 @@
 //	GET       callback   callback.go
 //	GET, POST confirm    confirm.go
 //	GET, POST mfa        factor.go, ways.go, challenge.go, enrol.go
+//	GET, POST reset      reset.go
+//	GET, POST password   reset.go
 //	GET, POST sign_out   signout.go
 //	GET       userinfo   userinfo.go
 //	POST      backchannel-logout/{connection}   backchannel.go
@@ -87,6 +89,10 @@
 //
 // No answer of an identity provider leads back to it by itself: errors and the
 // end of a session are pages, so there is no loop.
+//
+// Who has forgotten a password has a link mailed (reset), and by that, or by one
+// that an administrator made, chooses another (password). Both are no steps of a
+// sign-in: nobody is signed in by them, and no factor is spared.
 //
 // The package does not know protocols, passwords, codes, accounts or the
 // session's record: Provider, Passwords, Factor, Resolver and Sessions do.

@@ -240,6 +240,7 @@ type sessions struct {
 	live     map[string]auth.Session
 	started  []auth.Session
 	notified []auth.LogoutNotice
+	closed   []string // accounts whose sessions were ended
 	ended    map[string]time.Time
 	down     atomic.Bool
 }
@@ -308,6 +309,82 @@ func (s *sessions) EndNotified(_ context.Context, n auth.LogoutNotice) (int, err
 	defer s.mu.Unlock()
 	s.notified = append(s.notified, n)
 	return 1, nil
+}
+
+func (s *sessions) EndAccount(_ context.Context, account string) (ended int, err error) {
+	if s.down.Load() {
+		return 0, auth.ErrStoreDown
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, sess := range s.live {
+		if sess.Account == account {
+			delete(s.live, id)
+			ended++
+		}
+	}
+	s.closed = append(s.closed, account)
+	return ended, nil
+}
+
+// links knows the links of alice, whose passwords must be long.
+type links struct {
+	mu   sync.Mutex
+	live map[string]auth.PasswordLink
+	set  []string // account, password, names
+}
+
+func (l *links) LookAtLink(_ context.Context, token string) (auth.PasswordLink, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	link, ok := l.live[token]
+	switch {
+	case token == "store-down":
+		return link, auth.ErrStoreDown
+	case !ok:
+		return link, auth.ErrInvalidState
+	}
+	return link, nil
+}
+
+func (l *links) SetByLink(ctx context.Context, token, password string, names ...string) (auth.PasswordLink, error) {
+	link, err := l.LookAtLink(ctx, token)
+	switch {
+	case err != nil:
+		return link, err
+	case len(password) < 12:
+		return link, &auth.Unsuitable{Reason: "the password is too short"}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.live, token)
+	l.set = append(l.set, strings.Join(append([]string{link.Account, password}, names...), " "))
+	return link, nil
+}
+
+// resets remembers who has forgotten a password.
+type resets struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (r *resets) Ask(_ context.Context, login string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all = append(r.all, login)
+}
+
+// profiles knows everybody; who is called "closed" is disabled.
+type profiles struct{}
+
+func (profiles) Profile(_ context.Context, account string) (auth.Profile, error) {
+	if account == "gone" {
+		return auth.Profile{}, auth.ErrNotFound
+	}
+	return auth.Profile{
+		ID: account, Username: account, Name: "Name of " + account, Active: account != "closed",
+		Email: auth.Value{Values: []string{account + "@acme.example"}}, Verified: true,
+	}, nil
 }
 
 // shaky is a store that fails on demand.

@@ -1,7 +1,6 @@
 package signin
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -17,43 +16,6 @@ import (
 	"gatehouse/internal/store"
 	"gatehouse/internal/web"
 )
-
-// Passwords judges local passwords.
-type Passwords interface {
-	// Authenticate returns the identity of a login and its password. The
-	// context carries the device (throttle.WithDevice). Errors:
-	// auth.ErrWrongPassword, *auth.Throttled, auth.ErrStoreDown.
-	Authenticate(ctx context.Context, login, password string) (auth.Identity, error)
-	// Remember makes the device known to the account and returns what the
-	// browser keeps for it. The context carries the device it had.
-	Remember(ctx context.Context, account string) (device string, err error)
-}
-
-// Recovery makes the codes that get a lost factor back.
-type Recovery interface {
-	Generate() []string
-	// Keep makes those codes the account's. Errors: auth.ErrStoreDown.
-	Keep(ctx context.Context, account string, codes []string) error
-}
-
-// Demands are the enrolments that administrators ask for. Errors:
-// auth.ErrStoreDown.
-type Demands interface {
-	Demanded(ctx context.Context, account string) (bool, error)
-	Met(ctx context.Context, account string) error
-}
-
-// Sessions makes, reads and ends sessions.
-type Sessions interface {
-	// Start takes as n.Created when the sign-in was proved, and errors with
-	// auth.ErrUnauthenticated when the account's sessions were ended since.
-	Start(w http.ResponseWriter, r *http.Request, n auth.Session) (*auth.Session, error)
-	Authenticate(r *http.Request) (*auth.Session, *auth.Person, error)
-	End(w http.ResponseWriter, r *http.Request) (*auth.Session, error)
-	EndNotified(ctx context.Context, n auth.LogoutNotice) (int, error)
-	// EndedSince reports whether the account's sessions were ended after t.
-	EndedSince(ctx context.Context, account string, t time.Time) (bool, error)
-}
 
 // Connection is one way in through an identity provider.
 type Connection struct {
@@ -77,7 +39,10 @@ type Flow struct {
 	Methods   []string      // kinds that are in use, as mfa.methods has them
 	Recovery  Recovery      // nil: no recovery codes are made
 	Demands   Demands       // nil: no enrolment is demanded of anybody
-	Enforce   string        // mfa.enforce, such as config.EnforceLocal
+	Links     Links
+	Resets    Resets // nil: no link is mailed to who has forgotten a password
+	Accounts  Accounts
+	Enforce   string // mfa.enforce, such as config.EnforceLocal
 	Resolver  auth.Resolver
 	Sessions  Sessions
 	Events    auth.Events
@@ -95,7 +60,8 @@ type Flow struct {
 	Log     *slog.Logger
 	Now     func() time.Time
 
-	quota  quota
+	quota  quota // of sign-ins that are away
+	forgot quota // of people who have forgotten their password
 	origin *http.CrossOriginProtection
 }
 
@@ -120,6 +86,8 @@ func (f *Flow) Mount(mux *http.ServeMux) error {
 	f.mount(mux, "/callback", methods{http.MethodGet: f.run(f.callback)})
 	f.mount(mux, "/confirm", methods{http.MethodGet: f.run(f.showConfirm), http.MethodPost: f.sameOrigin(f.run(f.proveAccount))})
 	f.mount(mux, "/mfa", methods{http.MethodGet: f.run(f.showFactor), http.MethodPost: f.sameOrigin(f.run(f.proveFactor))})
+	f.mount(mux, "/reset", methods{http.MethodGet: f.showReset, http.MethodPost: f.sameOrigin(f.askReset)})
+	f.mount(mux, "/password", methods{http.MethodGet: f.showChoosePassword, http.MethodPost: f.sameOrigin(f.setPassword)})
 	f.mount(mux, "/sign_out", methods{http.MethodGet: f.signOut, http.MethodPost: f.signOut})
 	f.mount(mux, "/userinfo", methods{http.MethodGet: f.userinfo})
 	f.mount(mux, "/backchannel-logout/{connection}", methods{http.MethodPost: f.backchannel})

@@ -14,6 +14,12 @@ import (
 	"gatehouse/internal/web"
 )
 
+// donePassword as done tells the sign-in page what came before it.
+const (
+	donePassword = "password"
+	notePassword = "Your password is set. Sign in with it now."
+)
+
 // Texts of the sign-in page. They are the same whoever was named.
 const (
 	problemWrong     = "The username or the password is not right."

@@ -24,7 +24,7 @@ const (
 // stranger can send the header that they are about.
 const warnEvery = time.Hour
 
-// quota counts sign-ins that are away at an identity provider, by client, in a
+// quota counts what one process lets clients begin: sign-ins that are away at an identity provider, by client, in a
 // window of pendingLife that begins anew when it is over; so at most twice the
 // limit rests in the store.
 // The zero value is ready. It holds at most 2*maxPending addresses.
@@ -39,18 +39,22 @@ type quota struct {
 // take counts one sign-in and returns 0 where it may begin, otherwise how long
 // it is until the window is over.
 func (q *quota) take(addr netip.Addr, now time.Time) (wait time.Duration) {
+	return q.takeUpTo(maxPerClient, addr, now)
+}
+
+// takeUpTo is take with another limit for each client.
+func (q *quota) takeUpTo(limit int, addr netip.Addr, now time.Time) (wait time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if !now.Before(q.until) || q.until.Sub(now) > pendingLife {
 		q.until, q.total, q.client = now.Add(pendingLife), 0, map[netip.Prefix]int{}
 	}
 	g := group(addr)
-	limit := maxPerClient
 	switch {
 	case q.total >= 2*maxPending:
 		limit = 0
 	case q.total >= maxPending:
-		limit = fewPerClient
+		limit = min(limit, fewPerClient)
 	}
 	if q.client[g] >= limit {
 		return q.until.Sub(now)

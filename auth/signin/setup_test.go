@@ -36,6 +36,8 @@ type house struct {
 	factor           *factor
 	sessions         *sessions
 	events           *events
+	links            *links
+	resets           *resets
 	log              *lockedBuffer
 	offset           atomic.Int64
 	client           atomic.Pointer[netip.Addr]
@@ -72,7 +74,7 @@ func open(t testing.TB, change func(*signin.Flow)) *house {
 		t: t, store: &shaky{Store: mem},
 		acme: &provider{id: "acme"}, partner: &provider{id: "partner"},
 		passwords: &passwords{}, factor: &factor{enrolled: map[string]string{}, used: map[string]bool{}},
-		events: &events{}, sessions: &sessions{live: map[string]auth.Session{}, ended: map[string]time.Time{}}, log: &lockedBuffer{},
+		events: &events{}, links: &links{live: map[string]auth.PasswordLink{}}, resets: &resets{}, sessions: &sessions{live: map[string]auth.Session{}, ended: map[string]time.Time{}}, log: &lockedBuffer{},
 	}
 	mem.Now = h.now
 	keys, err := seal.NewKeyring([]string{"a key for tests that is long enough"})
@@ -97,6 +99,7 @@ func open(t testing.TB, change func(*signin.Flow)) *house {
 			{Name: "Partner", Provider: h.partner},
 		},
 		Passwords: h.passwords, Factors: []auth.Factor{h.factor}, Methods: []string{"totp", "email_code", "passkey", "recovery_code"}, Enforce: config.EnforceLocal,
+		Links: h.links, Resets: h.resets, Accounts: profiles{},
 		Resolver: directory{}, Sessions: h.sessions, Events: h.events,
 		Store: h.store, Index: index, Keys: keys,
 		Cookies: cookie.Policy{Name: "g", SameSite: http.SameSiteLaxMode},

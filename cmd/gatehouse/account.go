@@ -65,7 +65,7 @@ type ownPasswords struct{ *local.Passwords }
 // Change implements account.Passwords.
 func (p ownPasswords) Change(ctx context.Context, id, password string, names ...string) (refused string, err error) {
 	err = p.SetPassword(ctx, id, password, names...)
-	if unsuitable, ok := errors.AsType[*local.Unsuitable](err); ok {
+	if unsuitable, ok := errors.AsType[*auth.Unsuitable](err); ok {
 		return "It was not changed: " + unsuitable.Reason + ".", nil
 	}
 	return "", err

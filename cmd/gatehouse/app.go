@@ -105,6 +105,7 @@ func (a *app) own() (http.Handler, error) {
 		Demands:     a.demands,
 		Events:      chronicle{a.state},
 		Enforce:     a.cfg.MFA.Enforce,
+		Accounts:    profiles{a.directory},
 		Resolver:    a.resolver,
 		Sessions:    a.sessions,
 		Store:       a.store,
@@ -121,7 +122,10 @@ func (a *app) own() (http.Handler, error) {
 		flow.Factors = append(flow.Factors, kind)
 	}
 	if a.cfg.Local.Enabled {
-		flow.Passwords = a.passwords
+		flow.Passwords, flow.Links = a.passwords, a.passwords
+		if a.resets != nil {
+			flow.Resets = a.resets
+		}
 	}
 	mux := http.NewServeMux()
 	if err := flow.Mount(mux); err != nil {

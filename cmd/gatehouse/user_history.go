@@ -115,6 +115,11 @@ func writeHistory(w io.Writer, h provision.History) error {
 func headline(e provision.HistoryEntry) string {
 	did := map[string]string{
 		string(auth.EventPasswordSet):     "password set",
+		string(auth.EventPasswordChanged): "password changed",
+		string(auth.EventPasswordReset):   "password reset",
+		string(auth.EventRecoveryCodes):   "recovery codes made",
+		string(auth.EventRecoveryUsed):    "recovery code used",
+		string(auth.EventNewDevice):       "signed in on a new device",
 		string(auth.EventFactorsReset):    "second factors reset",
 		string(auth.EventSetupLink):       "set-up link made",
 		string(auth.EventUnlocked):        "attempts forgotten",

@@ -191,7 +191,7 @@ func forPeople(err error) error {
 	if refused, ok := errors.AsType[*provision.RefusedError](err); ok {
 		return refused
 	}
-	if unsuitable, ok := errors.AsType[*local.Unsuitable](err); ok {
+	if unsuitable, ok := errors.AsType[*auth.Unsuitable](err); ok {
 		return unsuitable
 	}
 	if _, ok := errors.AsType[*auth.Throttled](err); ok {

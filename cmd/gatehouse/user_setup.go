@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"gatehouse/auth"
-	"gatehouse/auth/local"
 	"gatehouse/internal/config"
 	"gatehouse/provision"
 )
@@ -42,13 +41,13 @@ func (a *administration) newSetupLink(ctx context.Context, account provision.Vie
 	if !mailed {
 		address = ""
 	}
-	token, link, err := a.passwords.NewLink(ctx, account.ID, local.LinkSetup, address)
+	token, link, err := a.passwords.NewLink(ctx, account.ID, auth.LinkSetup, address)
 	if err != nil {
 		return setupView{}, err
 	}
-	view := setupView{MailedTo: address, Expires: link.Expires()}
+	view := setupView{MailedTo: address, Expires: link.Expires}
 	if mailed {
-		err = a.mail.Link(ctx, address, string(local.LinkSetup), passwordURL(a.cfg, token), link.Expires())
+		err = a.mail.Link(ctx, address, string(auth.LinkSetup), passwordURL(a.cfg, token), link.Expires)
 	} else {
 		view.URL = passwordURL(a.cfg, token)
 	}

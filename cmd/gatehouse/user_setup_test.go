@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"gatehouse/auth"
 	"gatehouse/auth/local"
 )
 
@@ -27,7 +28,7 @@ func TestSetupLink(t *testing.T) {
 			}
 			added := token(p.must(t, "", "user", "add", "ada", "--setup-link").stdout)
 			p.use(t, func(a *state) {
-				if l, err := a.passwords.LookAtLink(t.Context(), added); err != nil || l.Kind != local.LinkSetup || l.Mailed != "" {
+				if l, err := a.passwords.LookAtLink(t.Context(), added); err != nil || l.Kind != auth.LinkSetup || l.Mailed != "" {
 					t.Errorf("%+v, %v", l, err)
 				}
 			})

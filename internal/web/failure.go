@@ -56,6 +56,11 @@ var failures = []struct {
 		"Your identity provider sent an answer that did not pass our checks, so nobody was signed in.",
 		"Start again. If it happens again, give your IT support the request id below.", signIn, 0,
 	}},
+	{auth.ErrVoidLink, failure{
+		http.StatusBadRequest, "void_link", "This link does not count any more",
+		"It was used before, it is too old, or there is a newer one.",
+		"Ask for another one on the sign-in page, or ask the people who sent it to you.", signIn, 0,
+	}},
 	{auth.ErrInvalidState, failure{
 		http.StatusBadRequest, "invalid_state", "This sign-in is no longer valid",
 		"It took too long, was used before, or was begun in another browser.",

@@ -83,6 +83,16 @@ func gallery(t testing.TB) []exhibit {
 			web.Choice{Name: "Contractors", URL: "/oauth2/start?connection=c"},
 			web.Choice{Name: "9 Lives", URL: "/oauth2/start?connection=nine"})})},
 		{"sign_in_none", signIn(200, web.SignIn{})},
+		{"sign_in_reset", signIn(200, web.SignIn{Local: true, Reset: true, Note: "Your password is set. Sign in with it now."})},
+		{"reset", func(p *web.Pages, w http.ResponseWriter, r *http.Request) { p.Reset(w, r, web.Reset{}) }},
+		{"reset_sent", func(p *web.Pages, w http.ResponseWriter, r *http.Request) { p.Reset(w, r, web.Reset{Sent: true}) }},
+		{"password_first", func(p *web.Pages, w http.ResponseWriter, r *http.Request) {
+			p.ChoosePassword(w, r, 200, web.ChoosePassword{Token: "x", Username: "employee", First: true})
+		}},
+		{"password_weak", func(p *web.Pages, w http.ResponseWriter, r *http.Request) {
+			p.ChoosePassword(w, r, 422, web.ChoosePassword{Token: "x", Username: "employee", Problem: "The password is too easy to guess."})
+		}},
+		{"error_link", fails(auth.ErrVoidLink)},
 		{"confirm", confirm(200, web.Confirm{Through: "Acme SSO", Email: "employee@acme.example", Password: true, Connections: proofs})},
 		{"confirm_password", confirm(200, web.Confirm{Through: "Acme SSO", Email: "employee@acme.example", Password: true})},
 		{"confirm_connections", confirm(200, web.Confirm{Through: "Acme SSO", Email: "a.very.long.name.of.somebody.in.the.department.of.long.names@transports.acme.example", Connections: append(proofs[:1:1],

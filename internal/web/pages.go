@@ -17,9 +17,11 @@ type Pages struct {
 type SignIn struct {
 	Connections []Choice
 	Local       bool   // show the username and password form
+	Reset       bool   // who has forgotten a password can have a link mailed
 	ReturnTo    string // goes along as rd
 	Username    string // what was typed
 	Problem     string // tied to the form; empty on the first visit
+	Note        string // what has just been done, elsewhere
 	RetryAfter  time.Duration
 }
 

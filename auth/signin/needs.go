@@ -1,0 +1,71 @@
+package signin
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"gatehouse/auth"
+)
+
+// Passwords judges local passwords.
+type Passwords interface {
+	// Authenticate returns the identity of a login and its password. The
+	// context carries the device (throttle.WithDevice). Errors:
+	// auth.ErrWrongPassword, *auth.Throttled, auth.ErrStoreDown.
+	Authenticate(ctx context.Context, login, password string) (auth.Identity, error)
+	// Remember makes the device known to the account and returns what the
+	// browser keeps for it. The context carries the device it had.
+	Remember(ctx context.Context, account string) (device string, err error)
+}
+
+// Recovery makes the codes that get a lost factor back.
+type Recovery interface {
+	Generate() []string
+	// Keep makes those codes the account's. Errors: auth.ErrStoreDown.
+	Keep(ctx context.Context, account string, codes []string) error
+}
+
+// Demands are the enrolments that administrators ask for. Errors:
+// auth.ErrStoreDown.
+type Demands interface {
+	Demanded(ctx context.Context, account string) (bool, error)
+	Met(ctx context.Context, account string) error
+}
+
+// Resets puts people who have forgotten their password in line for a link.
+type Resets interface {
+	// Ask never waits, and never tells whether there is such an account.
+	Ask(ctx context.Context, login string)
+}
+
+// Links are links to choose a password.
+type Links interface {
+	// LookAtLink uses nothing up. Errors: auth.ErrInvalidState,
+	// auth.ErrStoreDown.
+	LookAtLink(ctx context.Context, token string) (auth.PasswordLink, error)
+	// SetByLink uses the link up. The names are the person's own, which make bad
+	// passwords. Errors: those of LookAtLink, *auth.Unsuitable, *auth.Throttled.
+	SetByLink(ctx context.Context, token, password string, names ...string) (auth.PasswordLink, error)
+}
+
+// Accounts shows accounts.
+type Accounts interface {
+	// Profile returns the account with that id. Errors: auth.ErrNotFound,
+	// auth.ErrStoreDown.
+	Profile(ctx context.Context, account string) (auth.Profile, error)
+}
+
+// Sessions makes, reads and ends sessions.
+type Sessions interface {
+	// Start takes as n.Created when the sign-in was proved, and errors with
+	// auth.ErrUnauthenticated when the account's sessions were ended since.
+	Start(w http.ResponseWriter, r *http.Request, n auth.Session) (*auth.Session, error)
+	Authenticate(r *http.Request) (*auth.Session, *auth.Person, error)
+	End(w http.ResponseWriter, r *http.Request) (*auth.Session, error)
+	// EndAccount ends all sessions of an account.
+	EndAccount(ctx context.Context, account string) (int, error)
+	EndNotified(ctx context.Context, n auth.LogoutNotice) (int, error)
+	// EndedSince reports whether the account's sessions were ended after t.
+	EndedSince(ctx context.Context, account string, t time.Time) (bool, error)
+}

@@ -51,6 +51,9 @@ func (f *Flow) answered(r *http.Request, p auth.Pending, answer url.Values) (rea
 		return reached{}, fmt.Errorf("callback: connection %s: %w: it speaks for %q", p.Connection, auth.ErrInvalidAnswer, id.Connection)
 	}
 	p.Identity, p.Tokens = &id, tokens
+	if p.Links != "" {
+		return reached{milestone: wanted, pending: p}, nil
+	}
 	if p.Confirms != "" {
 		return reached{milestone: vouched, pending: p}, nil
 	}

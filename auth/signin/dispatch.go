@@ -18,7 +18,7 @@ type step func(w http.ResponseWriter, r *http.Request) (reached, error)
 type reached struct {
 	milestone  milestone
 	connection *Connection  // chosen
-	pending    auth.Pending // chosen: ReturnTo and Confirms; from identified on: all that is known
+	pending    auth.Pending // chosen: ReturnTo, Confirms and Links; from identified on: all that is known
 }
 
 type milestone int
@@ -30,6 +30,8 @@ const (
 	proved                      // the factor that was owed is proved
 	enrolled                    // the factor that was owed is enrolled
 	claimed                     // the password of the account that must be proved was given
+	recalled                    // who is signed in has given the account's password once more
+	wanted                      // an identity has signed in that is to be linked to the account of a session
 	vouched                     // another identity has signed in to prove that account
 )
 
@@ -79,6 +81,17 @@ func (f *Flow) dispatch(w http.ResponseWriter, r *http.Request, at reached) erro
 			return f.raise(w, r, at.pending)
 		}
 		return f.join(w, r, at.pending, "password")
+	case recalled:
+		owed, err := f.hasFactor(r.Context(), accountOf(at.pending))
+		if err != nil {
+			return err
+		}
+		if owed {
+			return f.raise(w, r, at.pending)
+		}
+		return f.renew(w, r, at.pending)
+	case wanted:
+		return f.linkOwn(w, r, at.pending)
 	case vouched:
 		p, err := f.vouchedFor(r, at.pending)
 		if err != nil {
@@ -88,6 +101,9 @@ func (f *Flow) dispatch(w http.ResponseWriter, r *http.Request, at reached) erro
 	case proved:
 		if confirming(at.pending) {
 			return f.join(w, r, at.pending, "password_and_factor")
+		}
+		if at.pending.Proves != "" {
+			return f.renew(w, r, at.pending)
 		}
 		owed, err := f.owesEnrolment(r.Context(), at.pending)
 		if err != nil {

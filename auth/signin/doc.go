@@ -8,6 +8,8 @@
 //	GET       callback   callback.go
 //	GET, POST confirm    confirm.go
 //	GET, POST mfa        factor.go, ways.go, challenge.go, enrol.go
+//	GET, POST prove      prove.go
+//	POST      link       link.go
 //	GET, POST reset      reset.go
 //	GET, POST password   reset.go
 //	GET, POST sign_out   signout.go
@@ -93,6 +95,12 @@
 // Who has forgotten a password has a link mailed (reset), and by that, or by one
 // that an administrator made, chooses another (password). Both are no steps of a
 // sign-in: nobody is signed in by them, and no factor is spared.
+//
+// Who is signed in comes back for two things. prove asks for the password of the
+// account and, where it has one, a factor; what comes of it is the same session,
+// under a new id, that says when that was. link has an identity that signs in
+// linked to the account; of the session nothing changes. Both belong to the
+// session in which they were begun and to no other.
 //
 // The package does not know protocols, passwords, codes, accounts or the
 // session's record: Provider, Passwords, Factor, Resolver and Sessions do.

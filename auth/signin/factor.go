@@ -77,7 +77,7 @@ func (f *Flow) parkedAt(r *http.Request) (parked, error) {
 		return parked{}, web.TryAt(fmt.Errorf("%w: local sign-in was switched off meanwhile", auth.ErrOvertaken), f.Site.SignIn(p.ReturnTo), "")
 	}
 	at, err := f.owing(r.Context(), p, handle)
-	if err == nil && at.enrolling && confirming(p) {
+	if err == nil && at.enrolling && (confirming(p) || p.Proves != "") {
 		// It was taken away meanwhile. Whoever has only the password must not
 		// enrol a factor here and prove the account with it.
 		err = auth.ErrOvertaken
@@ -240,7 +240,10 @@ func (f *Flow) factorPage(w http.ResponseWriter, r *http.Request, status int, at
 // is only for who has proved that.
 func (p parked) claimant() auth.Claimant {
 	purpose := auth.PurposeSignIn
-	if p.Factor != "" {
+	switch {
+	case p.Proves != "":
+		purpose = auth.PurposeProve
+	case p.Factor != "":
 		purpose = auth.PurposeEnrol
 	}
 	return auth.Claimant{Account: accountOf(p.Pending), Label: p.label(), Purpose: purpose, Binding: p.binding}

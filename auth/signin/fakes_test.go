@@ -159,6 +159,12 @@ func (p *passwords) Authenticate(ctx context.Context, login, password string) (a
 	return auth.Identity{}, auth.ErrWrongPassword
 }
 
+// HasPassword: those of Authenticate have one, and nobody who came from a
+// provider.
+func (p *passwords) HasPassword(_ context.Context, account string) (bool, error) {
+	return account == "alice" || account == "bob" || account == "mallory", nil
+}
+
 func (p *passwords) Remember(context.Context, string) (string, error) { return cookie.NewID(), nil }
 
 // factor passes the code "123456" once per account and time.
@@ -240,6 +246,7 @@ type sessions struct {
 	live     map[string]auth.Session
 	started  []auth.Session
 	notified []auth.LogoutNotice
+	renewed  []auth.Session
 	closed   []string // accounts whose sessions were ended
 	ended    map[string]time.Time
 	down     atomic.Bool
@@ -260,11 +267,28 @@ func (s *sessions) Start(w http.ResponseWriter, r *http.Request, n auth.Session)
 	if !n.Created.After(s.ended[n.Account]) {
 		return nil, auth.ErrUnauthenticated
 	}
-	n.Created = time.Time{}
 	delete(s.live, cookie.ID(r, "session"))
 	n.ID = cookie.NewID()
 	s.live[n.ID] = n
+	n.Created = time.Time{}
 	s.started = append(s.started, n)
+	http.SetCookie(w, &http.Cookie{Name: "session", Value: n.ID, Path: "/"})
+	return &n, nil
+}
+
+func (s *sessions) Renew(w http.ResponseWriter, r *http.Request, n auth.Session) (*auth.Session, error) {
+	if s.down.Load() {
+		return nil, auth.ErrStoreDown
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.live[n.ID]; !ok || !n.Proved.After(s.ended[n.Account]) {
+		return nil, auth.ErrUnauthenticated
+	}
+	delete(s.live, n.ID)
+	n.ID = cookie.NewID()
+	s.live[n.ID] = n
+	s.renewed = append(s.renewed, n)
 	http.SetCookie(w, &http.Cookie{Name: "session", Value: n.ID, Path: "/"})
 	return &n, nil
 }

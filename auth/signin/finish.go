@@ -22,13 +22,7 @@ func (f *Flow) finish(w http.ResponseWriter, r *http.Request, p auth.Pending) er
 		IdPSession: p.Tokens.IdPSession,
 		Created:    p.Created,
 	}
-	switch p.Factor {
-	case "":
-	case kindPasskey:
-		n.Identity.AMR = with(n.Identity.AMR, auth.MethodKey, auth.MethodMFA)
-	default:
-		n.Identity.AMR = with(n.Identity.AMR, auth.MethodOTP, auth.MethodMFA)
-	}
+	n.Identity.AMR = with(n.Identity.AMR, methodsOf(p.Factor)...)
 	var err error
 	if n.Proved, err = f.provedAt(r.Context(), p); err != nil {
 		return err
@@ -48,6 +42,18 @@ func (f *Flow) finish(w http.ResponseWriter, r *http.Request, p auth.Pending) er
 	f.signedIn(r, sess, p.Outcome)
 	f.leave(w, r, p)
 	return nil
+}
+
+// methodsOf is what a factor adds to how a session was authenticated (RFC 8176,
+// section 2); "" adds nothing.
+func methodsOf(factor string) []string {
+	switch factor {
+	case "":
+		return nil
+	case kindPasskey:
+		return []string{auth.MethodKey, auth.MethodMFA}
+	}
+	return []string{auth.MethodOTP, auth.MethodMFA}
 }
 
 // provedAt is when the person gave everything that the account has: a sign-in

@@ -44,6 +44,7 @@ type Flow struct {
 	Accounts  Accounts
 	Enforce   string // mfa.enforce, such as config.EnforceLocal
 	Resolver  auth.Resolver
+	Linker    Linker
 	Sessions  Sessions
 	Events    auth.Events
 
@@ -86,6 +87,8 @@ func (f *Flow) Mount(mux *http.ServeMux) error {
 	f.mount(mux, "/callback", methods{http.MethodGet: f.run(f.callback)})
 	f.mount(mux, "/confirm", methods{http.MethodGet: f.run(f.showConfirm), http.MethodPost: f.sameOrigin(f.run(f.proveAccount))})
 	f.mount(mux, "/mfa", methods{http.MethodGet: f.run(f.showFactor), http.MethodPost: f.sameOrigin(f.run(f.proveFactor))})
+	f.mount(mux, "/prove", methods{http.MethodGet: f.run(f.showProve), http.MethodPost: f.sameOrigin(f.run(f.prove))})
+	f.mount(mux, "/link", methods{http.MethodPost: f.sameOrigin(f.run(f.link))})
 	f.mount(mux, "/reset", methods{http.MethodGet: f.showReset, http.MethodPost: f.sameOrigin(f.askReset)})
 	f.mount(mux, "/password", methods{http.MethodGet: f.showChoosePassword, http.MethodPost: f.sameOrigin(f.setPassword)})
 	f.mount(mux, "/sign_out", methods{http.MethodGet: f.signOut, http.MethodPost: f.signOut})

@@ -17,6 +17,7 @@ type Passwords interface {
 	// Remember makes the device known to the account and returns what the
 	// browser keeps for it. The context carries the device it had.
 	Remember(ctx context.Context, account string) (device string, err error)
+	HasPassword(ctx context.Context, account string) (bool, error)
 }
 
 // Recovery makes the codes that get a lost factor back.
@@ -49,6 +50,13 @@ type Links interface {
 	SetByLink(ctx context.Context, token, password string, names ...string) (auth.PasswordLink, error)
 }
 
+// Linker links identities to accounts whose owners ask for it.
+type Linker interface {
+	// LinkOwn errors with *auth.Denied and auth.ErrStoreDown; then nothing has
+	// changed.
+	LinkOwn(ctx context.Context, id auth.Identity, account string) (auth.Outcome, error)
+}
+
 // Accounts shows accounts.
 type Accounts interface {
 	// Profile returns the account with that id. Errors: auth.ErrNotFound,
@@ -63,6 +71,10 @@ type Sessions interface {
 	Start(w http.ResponseWriter, r *http.Request, n auth.Session) (*auth.Session, error)
 	Authenticate(r *http.Request) (*auth.Session, *auth.Person, error)
 	End(w http.ResponseWriter, r *http.Request) (*auth.Session, error)
+	// Renew puts a session under a new id: Proved and AMR of n are new. Errors:
+	// auth.ErrUnauthenticated when it has ended, or its account's sessions were
+	// ended since n.Proved.
+	Renew(w http.ResponseWriter, r *http.Request, n auth.Session) (*auth.Session, error)
 	// EndAccount ends all sessions of an account.
 	EndAccount(ctx context.Context, account string) (int, error)
 	EndNotified(ctx context.Context, n auth.LogoutNotice) (int, error)

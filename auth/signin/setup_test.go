@@ -38,6 +38,7 @@ type house struct {
 	events           *events
 	links            *links
 	resets           *resets
+	linker           *linker
 	log              *lockedBuffer
 	offset           atomic.Int64
 	client           atomic.Pointer[netip.Addr]
@@ -74,7 +75,7 @@ func open(t testing.TB, change func(*signin.Flow)) *house {
 		t: t, store: &shaky{Store: mem},
 		acme: &provider{id: "acme"}, partner: &provider{id: "partner"},
 		passwords: &passwords{}, factor: &factor{enrolled: map[string]string{}, used: map[string]bool{}},
-		events: &events{}, links: &links{live: map[string]auth.PasswordLink{}}, resets: &resets{}, sessions: &sessions{live: map[string]auth.Session{}, ended: map[string]time.Time{}}, log: &lockedBuffer{},
+		events: &events{}, linker: &linker{}, links: &links{live: map[string]auth.PasswordLink{}}, resets: &resets{}, sessions: &sessions{live: map[string]auth.Session{}, ended: map[string]time.Time{}}, log: &lockedBuffer{},
 	}
 	mem.Now = h.now
 	keys, err := seal.NewKeyring([]string{"a key for tests that is long enough"})
@@ -99,7 +100,7 @@ func open(t testing.TB, change func(*signin.Flow)) *house {
 			{Name: "Partner", Provider: h.partner},
 		},
 		Passwords: h.passwords, Factors: []auth.Factor{h.factor}, Methods: []string{"totp", "email_code", "passkey", "recovery_code"}, Enforce: config.EnforceLocal,
-		Links: h.links, Resets: h.resets, Accounts: profiles{},
+		Linker: h.linker, Links: h.links, Resets: h.resets, Accounts: profiles{},
 		Resolver: directory{}, Sessions: h.sessions, Events: h.events,
 		Store: h.store, Index: index, Keys: keys,
 		Cookies: cookie.Policy{Name: "g", SameSite: http.SameSiteLaxMode},

@@ -40,7 +40,7 @@ func (f *Flow) start(w http.ResponseWriter, r *http.Request) (reached, error) {
 }
 
 // begin sends the browser to a connection's identity provider. Of the sign-in
-// it takes where it leads to and what it confirms.
+// it takes where it leads to, what it confirms, and what it is linked to.
 func (f *Flow) begin(w http.ResponseWriter, r *http.Request, c *Connection, sought auth.Pending) error {
 	if wait := f.quota.take(f.client(r), f.now()); wait > 0 {
 		f.crowded(r)
@@ -54,6 +54,7 @@ func (f *Flow) begin(w http.ResponseWriter, r *http.Request, c *Connection, soug
 		Connection: c.Provider.ID(),
 		ReturnTo:   sought.ReturnTo,
 		Confirms:   sought.Confirms,
+		Links:      sought.Links,
 		Browser:    f.Index.Hash("browser", bind.Value),
 		Created:    f.now().UTC(),
 	}

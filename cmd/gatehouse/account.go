@@ -32,7 +32,7 @@ func (a *app) account() *account.Account {
 	for _, c := range a.cfg.Connections {
 		page.Connections = append(page.Connections, account.Connection{
 			ID: c.ID, Name: c.Name,
-			Linkable: !c.Disabled && c.JIT.Enabled && c.JIT.LinkExisting != config.LinkDeny,
+			Linkable: a.linksOwn() && !c.Disabled && c.JIT.Enabled && c.JIT.LinkExisting != config.LinkDeny,
 		})
 	}
 	if a.cfg.Local.Enabled {
@@ -49,6 +49,11 @@ func (a *app) account() *account.Account {
 	}
 	return page
 }
+
+// linksOwn reports whether people can link identities to their accounts: a Strict
+// cookie does not come along when the identity provider sends them back, so that
+// nobody could tell in which session they had asked for it.
+func (a *app) linksOwn() bool { return a.cookies.SameSite != http.SameSiteStrictMode }
 
 // told is what applications are told of a person.
 func (a *app) told(p *auth.Person) []web.Header {

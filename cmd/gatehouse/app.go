@@ -127,6 +127,9 @@ func (a *app) own() (http.Handler, error) {
 			flow.Resets = a.resets
 		}
 	}
+	if a.linksOwn() {
+		flow.Linker = a.resolver
+	}
 	mux := http.NewServeMux()
 	if err := flow.Mount(mux); err != nil {
 		return nil, fmt.Errorf("wire the sign-in: %w", err)

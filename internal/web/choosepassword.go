@@ -1,6 +1,9 @@
 package web
 
-import "net/http"
+import (
+	"net/http"
+	"time"
+)
 
 // Reset is the page of people who have forgotten their password.
 type Reset struct {
@@ -13,6 +16,23 @@ type ChoosePassword struct {
 	Username string
 	First    bool // it is the account's first, or an administrator asks for it
 	Problem  string
+}
+
+// Prove is the page on which a person who is signed in shows that it is them.
+type Prove struct {
+	Username   string // of the account
+	ReturnTo   string // goes along as rd
+	Problem    string
+	RetryAfter time.Duration
+}
+
+// Prove shows the page on which a person shows that it is them. A RetryAfter is
+// sent as the header too.
+func (p *Pages) Prove(w http.ResponseWriter, r *http.Request, status int, d Prove) {
+	if d.RetryAfter > 0 {
+		w.Header().Set("Retry-After", seconds(d.RetryAfter))
+	}
+	p.show(w, r, status, "prove", d)
 }
 
 // Reset shows the page of people who have forgotten their password.

@@ -84,6 +84,12 @@ func gallery(t testing.TB) []exhibit {
 			web.Choice{Name: "9 Lives", URL: "/oauth2/start?connection=nine"})})},
 		{"sign_in_none", signIn(200, web.SignIn{})},
 		{"sign_in_reset", signIn(200, web.SignIn{Local: true, Reset: true, Note: "Your password is set. Sign in with it now."})},
+		{"prove", func(p *web.Pages, w http.ResponseWriter, r *http.Request) {
+			p.Prove(w, r, 200, web.Prove{Username: "employee", ReturnTo: "/oauth2/account"})
+		}},
+		{"prove_wait", func(p *web.Pages, w http.ResponseWriter, r *http.Request) {
+			p.Prove(w, r, 429, web.Prove{Username: "employee", ReturnTo: "/oauth2/account", Problem: "There were too many attempts.", RetryAfter: 3 * time.Minute})
+		}},
 		{"reset", func(p *web.Pages, w http.ResponseWriter, r *http.Request) { p.Reset(w, r, web.Reset{}) }},
 		{"reset_sent", func(p *web.Pages, w http.ResponseWriter, r *http.Request) { p.Reset(w, r, web.Reset{Sent: true}) }},
 		{"password_first", func(p *web.Pages, w http.ResponseWriter, r *http.Request) {

@@ -1,0 +1,174 @@
+package signin
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"gatehouse/auth"
+	"gatehouse/internal/web"
+)
+
+// Recent is how long a proof counts: what changes the ways in of an account
+// wants one that is not older.
+const Recent = 10 * time.Minute
+
+// proving is a signed-in person who is to show that it is them.
+type proving struct {
+	session *auth.Session
+	profile auth.Profile
+}
+
+// signedInLocally finds the session of the request and its account, which must
+// have a password: else there is nothing to prove here. Errors:
+// auth.ErrUnauthenticated, auth.ErrNotFound, auth.ErrStoreDown.
+func (f *Flow) signedInLocally(r *http.Request) (proving, error) {
+	sess, _, err := f.Sessions.Authenticate(r)
+	if err != nil {
+		return proving{}, err
+	}
+	if sess.Account == "" || f.Passwords == nil {
+		return proving{}, auth.ErrNotFound
+	}
+	has, err := f.Passwords.HasPassword(r.Context(), sess.Account)
+	if err != nil {
+		return proving{}, err
+	}
+	if !has {
+		return proving{}, auth.ErrNotFound
+	}
+	profile, err := f.Accounts.Profile(r.Context(), sess.Account)
+	return proving{sess, profile}, err
+}
+
+// showProve is GET prove.
+func (f *Flow) showProve(w http.ResponseWriter, r *http.Request) (reached, error) {
+	rd := f.returnTo(r, r.URL.Query().Get("rd"))
+	at, err := f.signedInLocally(r)
+	if err != nil {
+		return reached{}, f.firstSignIn(w, r, rd, err)
+	}
+	f.Pages.Prove(w, r, http.StatusOK, web.Prove{Username: at.profile.Username, ReturnTo: rd})
+	return reached{}, nil
+}
+
+// firstSignIn sends who is not signed in to do that.
+func (f *Flow) firstSignIn(w http.ResponseWriter, r *http.Request, rd string, err error) error {
+	if !errors.Is(err, auth.ErrUnauthenticated) || errors.Is(err, auth.ErrStoreDown) {
+		return err
+	}
+	redirect(w, r, f.Site.SignIn(rd))
+	return nil
+}
+
+// prove is POST prove: the password of the account that is signed in. Attempts
+// are counted as at sign_in.
+func (f *Flow) prove(w http.ResponseWriter, r *http.Request) (reached, error) {
+	form, err := postForm(r, "password", "rd")
+	if err != nil {
+		return reached{}, err
+	}
+	rd := f.returnTo(r, form.Get("rd"))
+	at, err := f.signedInLocally(r)
+	if err != nil {
+		return reached{}, f.firstSignIn(w, r, rd, err)
+	}
+	id, err := f.verify(r, at.profile.Username, form.Get("password"))
+	if err == nil && id.Subject != at.session.Account {
+		err = auth.ErrWrongPassword // the name is somebody else's by now
+	}
+	page := web.Prove{Username: at.profile.Username, ReturnTo: rd}
+	slow, throttled := errors.AsType[*auth.Throttled](err)
+	switch {
+	case throttled:
+		page.Problem, page.RetryAfter = problemThrottled, slow.RetryAfter
+		f.notProvedAgain(r, at.session, err)
+		f.Pages.Prove(w, r, http.StatusTooManyRequests, page)
+		return reached{}, nil
+	case errors.Is(err, auth.ErrWrongPassword):
+		page.Problem = problemNotTheirs
+		f.notProvedAgain(r, at.session, err)
+		f.Pages.Prove(w, r, http.StatusUnauthorized, page)
+		return reached{}, nil
+	case err != nil:
+		return reached{}, err
+	}
+	identity := at.session.Identity
+	identity.Username = at.profile.Username // how the account is called on the next page
+	return reached{milestone: recalled, pending: auth.Pending{
+		Connection: identity.Connection, ReturnTo: rd, Identity: &identity, Created: f.now().UTC(),
+		Outcome: auth.Outcome{Verdict: auth.Unchanged, Account: at.session.Account},
+		Proves:  f.sessionHash(at.session),
+	}}, nil
+}
+
+// renew puts the session of a person who has proved the account's password, and
+// its factor where it has one, under a new id. It is the session in which they
+// were asked, and no other: somebody could have a stranger prove it to him.
+func (f *Flow) renew(w http.ResponseWriter, r *http.Request, p auth.Pending) error {
+	sess, _, err := f.Sessions.Authenticate(r)
+	if err == nil {
+		err = f.sameSession(sess, p.Proves)
+	}
+	if errors.Is(err, auth.ErrUnauthenticated) {
+		err = fmt.Errorf("prove: %w: %w", auth.ErrInvalidState, err)
+	}
+	if err != nil {
+		return err
+	}
+	n := *sess
+	n.Proved = p.Created // not now: the password may have been changed since it was given
+	if n.Identity.Connection == auth.Local {
+		n.Identity.AMR = with(n.Identity.AMR, methodsOf(p.Factor)...)
+	}
+	if _, err := f.Sessions.Renew(w, r, n); err != nil {
+		return err
+	}
+	f.drop(w, r, factorSuffix)
+	f.audit(r, "proved_again", slog.String("connection", n.Identity.Connection), accountAttr(n.Account), slog.String("factor", p.Factor))
+	redirect(w, r, p.ReturnTo)
+	return nil
+}
+
+func (f *Flow) notProvedAgain(r *http.Request, s *auth.Session, err error) {
+	f.failed(r, s.Identity.Connection, err, accountAttr(s.Account))
+}
+
+// sessionHash is what a pending sign-in keeps of the session that it is for: who
+// reads it cannot use it.
+func (f *Flow) sessionHash(s *auth.Session) string { return f.Index.Hash("pending-session", s.ID) }
+
+func (f *Flow) sameSession(s *auth.Session, hash string) error {
+	if subtle.ConstantTimeCompare([]byte(f.sessionHash(s)), []byte(hash)) != 1 {
+		return fmt.Errorf("%w: begun in another session", auth.ErrInvalidState)
+	}
+	return nil
+}
+
+// fresh reports whether the person has lately proved what changes of the
+// account want: its password and factor or, where it has no password, a sign-in.
+func (f *Flow) fresh(ctx context.Context, s *auth.Session) (bool, error) {
+	now := f.now()
+	if now.Sub(s.Proved) < Recent {
+		return true, nil
+	}
+	if f.Passwords != nil {
+		has, err := f.Passwords.HasPassword(ctx, s.Account)
+		if has || err != nil {
+			return false, err
+		}
+	}
+	return now.Sub(s.Created) < Recent, nil
+}
+
+// proveURL is where a person proves that it is them, and comes back from.
+func (f *Flow) proveURL(rd string) string {
+	return f.Prefix + "/prove?" + url.Values{"rd": {rd}}.Encode()
+}
+
+func accountAttr(account string) slog.Attr { return slog.String("account", account) }

@@ -137,6 +137,11 @@ func (a *app) own() (http.Handler, error) {
 	if err := a.account().Mount(mux); err != nil {
 		return nil, fmt.Errorf("wire the account page: %w", err)
 	}
+	if api := a.console(); api != nil {
+		if err := api.Mount(mux); err != nil {
+			return nil, fmt.Errorf("wire the console: %w", err)
+		}
+	}
 	a.pages.Mount(mux)
 	mux.Handle(a.cfg.Server.Prefix+"/auth", a.gateway.ForwardAuth())
 	mux.HandleFunc("GET /ping", servePing)

@@ -202,7 +202,7 @@ func (s *state) administration() *administration {
 // inactivity is the rule for accounts that nobody uses. It spares whoever is in
 // a group that the file protects in any way: they administer something.
 func (s *state) inactivity() *provision.Inactivity {
-	groups := slices.Clone(s.cfg.JITProvisioning.ProtectedGroups)
+	groups := append(slices.Clone(s.cfg.JITProvisioning.ProtectedGroups), s.cfg.Admin.Groups...)
 	for _, c := range s.cfg.Connections {
 		groups = append(groups, c.JIT.LinkProtectedGroups...)
 	}

@@ -16,10 +16,17 @@ import (
 	"gatehouse/provision"
 )
 
-// administrator is the operating-system user who gives a command: the peer of
-// the admin socket, or whose process this is. The environment has no say in
-// it: anybody could write another's name into the history.
+// byAccountKey carries the username of an administrator who is signed in.
+type byAccountKey struct{}
+
+// administrator is who gives a command: somebody who is signed in, or the
+// operating-system user who is the peer of the admin socket, or whose process
+// this is. The environment has no say in it: anybody could write another's name
+// into the history.
 func administrator(ctx context.Context) string {
+	if name, ok := ctx.Value(byAccountKey{}).(string); ok {
+		return name
+	}
 	uid, ok := adminsock.Peer(ctx)
 	if !ok {
 		uid = uint32(os.Geteuid())

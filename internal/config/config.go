@@ -16,6 +16,7 @@ type Config struct {
 	Connections     []Connection
 	JITProvisioning JITProvisioning
 	Local           Local
+	Admin           Admin
 	MFA             MFA
 	Mail            Mail
 	IdentityHeaders IdentityHeaders
@@ -266,6 +267,12 @@ type Password struct {
 	MinLength   int  // characters
 	MinStrength int  // score of zxcvbn, 0 to 4; 0: not judged
 	Reset       bool // people may have a link mailed by which they choose a new one
+}
+
+// Admin says who administers accounts over HTTP.
+type Admin struct {
+	Groups         []string // empty: nobody, and there is nothing to ask
+	AllowFederated bool     // groups that a connection supplies count too
 }
 
 // Values of MFA.Enforce.

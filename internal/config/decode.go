@@ -17,6 +17,7 @@ func (l *loader) config(root *yaml.Node) *Config {
 		Session:     session(o.object("session")),
 		Connections: connections(o),
 		Local:       local(o.object("local")),
+		Admin:       admin(o.object("admin")),
 		MFA:         mfa(o.object("mfa")),
 		Mail:        mailing(o.object("mail")),
 		Routes:      routes(o),
@@ -26,7 +27,6 @@ func (l *loader) config(root *yaml.Node) *Config {
 	c.JITProvisioning = jitProvisioning(o.object("jit_provisioning"))
 	c.resolveAttributeSync()
 	c.IdentityHeaders = identityHeaders(o.object("identity_headers"))
-	admin(o.object("admin"))
 	o.done()
 	return c
 }
@@ -115,15 +115,9 @@ func local(o *object) Local {
 	return l
 }
 
-// admin is the console's section, which this version does not have.
-func admin(o *object) {
+func admin(o *object) Admin {
 	defer o.done()
-	if len(o.texts("groups")) > 0 {
-		o.l.unbuilt("admin.groups")
-	}
-	if o.flag("allow_federated", false) {
-		o.l.unbuilt("admin.allow_federated")
-	}
+	return Admin{Groups: o.texts("groups"), AllowFederated: o.flag("allow_federated", false)}
 }
 
 func mailing(o *object) Mail {

@@ -92,6 +92,7 @@ jit_provisioning:
   quarantine: 30d
   inactive: {disable_after: 90d12h, delete_after: 8760h, exempt_groups: [root]}
 local: {enabled: false, password: {min_length: 16, min_strength: 2, reset: false}}
+admin: {groups: [Owners], allow_federated: true}
 mfa: {enforce: "off", methods: [TOTP], totp: {issuer: Acme}}
 mail: {address: "mail.example:587", from: "Acme <gate@acme.example>", username: gate, password: 0123, tls: None, insecure_plaintext: "true"}
 identity_headers: {user: X-User, email: "", groups: X-Groups, preferred_username: X-Name, attributes: {department: X-Dept}}
@@ -182,12 +183,13 @@ log: {level: DEBUG, format: Text}
 			Inactive:                   Inactive{DisableAfter: 90*day + 12*time.Hour, DeleteAfter: 365 * day, ExemptGroups: []string{"root"}},
 		},
 		Local:           Local{Password: Password{MinLength: 16, MinStrength: 2}},
+		Admin:           Admin{Groups: []string{"Owners"}, AllowFederated: true},
 		MFA:             MFA{Enforce: EnforceOff, Methods: []string{MethodTOTP}, TOTP: TOTP{Issuer: "Acme"}},
 		Mail:            Mail{Address: "mail.example:587", From: "Acme <gate@acme.example>", Username: "gate", Password: NewSecret("0123"), TLS: MailNone, InsecurePlaintext: true},
 		IdentityHeaders: IdentityHeaders{User: "X-User", Groups: "X-Groups", PreferredUsername: "X-Name", AttributeNames: map[string]string{"department": "X-Dept"}},
 		Routes: []Route{
 			{
-				Line: 67, Path: "/app/", Host: "app.example.com", Methods: []string{"GET", "POST"}, Upstream: "https://127.0.0.1:8443",
+				Line: 68, Path: "/app/", Host: "app.example.com", Methods: []string{"GET", "POST"}, Upstream: "https://127.0.0.1:8443",
 				Access: Access{
 					Groups: []string{"a"}, Users: []string{"b"}, Emails: []string{"c@d.example", "Kate@d.example"}, EmailDomains: []string{"e.example"},
 					Connections: []string{"acme", "local"}, Local: &no, AMR: []string{"mfa"},
@@ -195,8 +197,8 @@ log: {level: DEBUG, format: Text}
 				},
 				StripPrefix: true, HostHeader: HostUpstream, Timeout: 90 * time.Second,
 			},
-			{Line: 75, Path: "/open", Upstream: "file:" + filepath.Join(dir, "www"), Access: Access{Public: true}, HostHeader: HostPass, Timeout: 30 * time.Second},
-			{Line: 76, Path: "/sock", Upstream: "unix:///run/app.sock", HostHeader: HostPass, Timeout: 30 * time.Second},
+			{Line: 76, Path: "/open", Upstream: "file:" + filepath.Join(dir, "www"), Access: Access{Public: true}, HostHeader: HostPass, Timeout: 30 * time.Second},
+			{Line: 77, Path: "/sock", Upstream: "unix:///run/app.sock", HostHeader: HostPass, Timeout: 30 * time.Second},
 		},
 		APIPaths: []string{"/api/"},
 		Log:      Log{Level: "debug", Format: "text"},

@@ -19,6 +19,7 @@ func (l *loader) validate(c *Config) {
 	l.validateHeaders(c)
 	l.validateRoutes(c)
 	l.validateAPIPaths(c.APIPaths)
+	l.validateAdmin(c.Admin)
 	l.validateMFA(c)
 	l.validateMail(c.Mail)
 	const shortest, longest = 8, 128 // NIST SP 800-63B, section 5.1.1.2, and what is still a sentence
@@ -56,5 +57,14 @@ func (l *loader) validateSecrets(s Secrets) {
 			path, which = "secrets.keys_file", fmt.Sprintf("key %d of the file", i+1)
 		}
 		l.problem(path, fmt.Sprintf("%s has %d characters, fewer than %d", which, n, minKey), "make one with: openssl rand -base64 32")
+	}
+}
+
+// validateAdmin judges who administers accounts over HTTP.
+func (l *loader) validateAdmin(a Admin) {
+	l.validateGroups("admin.groups", a.Groups)
+	l.refuseTwice("admin.groups", a.Groups)
+	if a.AllowFederated && len(a.Groups) == 0 {
+		l.problem("admin.allow_federated", "lets groups of connections administer, and admin.groups names none", "name the groups in admin.groups, or remove it")
 	}
 }

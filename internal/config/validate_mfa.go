@@ -12,22 +12,26 @@ import (
 // named, a method that cannot work here is left out.
 func (l *loader) validateMFA(c *Config) {
 	m := &c.MFA
-	named := l.isSet("mfa.methods")
+	named, all := l.isSet("mfa.methods"), methods()
 	var methods []string
 	refused := false
 	for i, method := range m.Methods {
 		path := index("mfa.methods", i)
 		method = strings.ToLower(method)
-		what, do := l.unusable(method, c)
-		if slices.Contains(methods, method) {
-			what, do = "is there twice", "remove one of them"
-		}
+		unusable := l.unusable(method, c)
 		switch {
-		case what == "":
+		case !slices.Contains(all, method):
+			l.problem(path, l.show(path, method)+" is not a method", "write "+strings.Join(all, ", "))
+			refused = true
+		case slices.Contains(methods, method):
+			l.problem(path, l.show(path, method)+" is there twice", "remove one of them")
+			refused = true
+		case unusable == "":
 			methods = append(methods, method)
 		case named:
-			l.problem(path, l.show(path, method)+" "+what, do)
-			refused = true
+			// No problem: a file that lists every method is right as soon as what
+			// the method needs is there.
+			l.warning(path, WarnMFAUnusable, l.show(path, method)+" "+unusable+"; nobody is offered it")
 		}
 	}
 	if m.Methods = methods; methods == nil {
@@ -37,7 +41,7 @@ func (l *loader) validateMFA(c *Config) {
 	if !enrolled && !refused && m.Enforce != EnforceOff {
 		what := "is empty"
 		if len(methods) > 0 {
-			what = "has only codes for who has lost a factor"
+			what = "has nothing that works here but codes for who has lost a factor"
 		}
 		l.problem("mfa.methods", fmt.Sprintf("%s, and mfa.enforce: %s asks for a factor", what, m.Enforce), "write [totp], or set mfa.enforce: off")
 	}
@@ -47,22 +51,14 @@ func (l *loader) validateMFA(c *Config) {
 }
 
 // unusable says why a method cannot be used; "": it can.
-func (l *loader) unusable(method string, c *Config) (what, do string) {
-	switch method {
-	case MethodTOTP, MethodRecovery:
-		return "", ""
-	case MethodEmailCode:
-		if c.Mail.Address == "" {
-			return "needs a mail server, and mail.address names none", "set mail.address, or remove it"
-		}
-		return "", ""
-	case MethodPasskey:
-		if !hasPasskeys(c.Server.PublicURL) && !l.places["server.public_url"].bad {
-			return "does not work at " + l.show("server.public_url", c.Server.PublicURL) + ": browsers have passkeys at names over https alone, and at localhost", "set server.public_url to such a one, or remove it"
-		}
-		return "", ""
+func (l *loader) unusable(method string, c *Config) string {
+	switch {
+	case method == MethodEmailCode && c.Mail.Address == "":
+		return "needs a mail server, and mail.address names none"
+	case method == MethodPasskey && !hasPasskeys(c.Server.PublicURL) && !l.places["server.public_url"].bad:
+		return "does not work at " + l.show("server.public_url", c.Server.PublicURL) + ": browsers have passkeys at names over https alone, and at localhost"
 	}
-	return "is not a method", "write " + strings.Join(methods(), ", ")
+	return ""
 }
 
 // methods are all kinds of factors, in the order in which they are offered.

@@ -31,6 +31,7 @@ const (
 	WarnPolicyUnused    = "attribute-mode-unused" // mode or on_absent of an attribute that never is stored
 	WarnSourceUnused    = "attribute-source-idle" // attribute_sources names who never supplies the attribute
 	WarnMailPlaintext   = "mail-plaintext"        // codes and links cross the network in clear
+	WarnMFAUnusable     = "mfa-method-unusable"   // a method is named that lacks what it needs
 	WarnMFAEmailOnly    = "mfa-email-only"        // the only factor goes to where the reset of the password goes
 	WarnNobodyExempt    = "inactive-exempts-none" // the rule for unused accounts spares no administrator
 )

@@ -21,6 +21,9 @@ func (l *loader) warnGroups(c *Config) {
 			named = append(named, c.Connections[i].JIT.LinkProtectedGroups...)
 		}
 	}
+	if c.Admin.AllowFederated {
+		named = append(named, c.Admin.Groups...)
+	}
 	slices.Sort(named)
 	named = slices.DeleteFunc(slices.Compact(named), func(g string) bool { return slices.Contains(c.JITProvisioning.ProtectedGroups, g) })
 	for i := range c.Connections {

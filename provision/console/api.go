@@ -1,0 +1,294 @@
+package console
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+
+	"gatehouse/auth"
+	"gatehouse/internal/web"
+)
+
+// Sessions tells who a request comes from (*session.Sessions).
+type Sessions interface {
+	// Authenticate errors with auth.ErrUnauthenticated and auth.ErrStoreDown.
+	Authenticate(r *http.Request) (*auth.Session, *auth.Person, error)
+}
+
+// Accounts shows accounts.
+type Accounts interface {
+	// Profile returns the account with that id, as it is now. Errors:
+	// auth.ErrNotFound, auth.ErrStoreDown.
+	Profile(ctx context.Context, account string) (auth.Profile, error)
+}
+
+// API is the administrators' JSON API.
+type API struct {
+	Prefix         string // of Gatehouse's own endpoints, such as /oauth2
+	Origin         string // of public_url
+	SignIn         string // URL of the page on which a person can sign in
+	Groups         []string
+	AllowFederated bool // groups that a provider gave count too
+	Sessions       Sessions
+	Accounts       Accounts
+	Pages          *web.Pages
+	Log            *slog.Logger // nil: nothing is logged
+
+	// Run executes a user command that an administrator gives, and returns its
+	// exit code: 0 it is done, 1 it was refused or failed, 2 it cannot be read.
+	Run func(ctx context.Context, administrator string, args []string, stdout, stderr io.Writer) (code int)
+}
+
+// maxBody bounds what is posted, in bytes.
+const maxBody = 64 << 10
+
+// actions are what can be done to an account, and how the fields of the posted
+// object are written as flags of the command.
+var actions = map[string]map[string]string{
+	"disable":     {},
+	"enable":      {},
+	"unlock":      {},
+	"require-mfa": {},
+	"reset-mfa":   {"factor": "--factor"},
+	"setup-link":  {"mail": "--mail"},
+}
+
+// Mount puts the endpoints on mux. Errors: an origin that is none.
+func (a *API) Mount(mux *http.ServeMux) error {
+	origin := http.NewCrossOriginProtection()
+	if err := origin.AddTrustedOrigin(a.Origin); err != nil {
+		return fmt.Errorf("console: %w", err)
+	}
+	accounts := a.Prefix + "/admin/api/accounts"
+	of := accounts + "/{name}"
+	for pattern, serve := range map[string]func(http.ResponseWriter, *http.Request, string) error{
+		"GET " + accounts:          a.read("list"),
+		"POST " + accounts:         a.add,
+		"GET " + of:                a.read("show"),
+		"GET " + of + "/history":   a.read("history"),
+		"GET " + of + "/factors":   a.read("factors"),
+		"POST " + of + "/{action}": a.act,
+	} {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cache-Control", "no-store")
+			w.Header().Set("Referrer-Policy", "no-referrer")
+			r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+			administrator, err := a.administrator(r)
+			if err == nil && r.Method == http.MethodPost {
+				err = sameSite(origin, r)
+			}
+			if err == nil {
+				err = serve(w, r, administrator)
+			}
+			if err != nil {
+				a.refuse(w, r, err)
+			}
+		})
+	}
+	return nil
+}
+
+// sameSite refuses what another site could have posted. A form of it could not
+// be JSON.
+func sameSite(origin *http.CrossOriginProtection, r *http.Request) error {
+	if err := origin.Check(r); err != nil {
+		return fmt.Errorf("%w: %w", auth.ErrCrossSite, err)
+	}
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+		return fmt.Errorf("%w: what is posted is not application/json", auth.ErrMalformed)
+	}
+	return nil
+}
+
+// administrator returns the name of the administrator who asks. A group that a
+// provider gave does not make one, unless the configuration says so: who
+// manages groups there would rule here. Errors: auth.ErrUnauthenticated,
+// auth.ErrForbidden, auth.ErrStoreDown.
+func (a *API) administrator(r *http.Request) (string, error) {
+	sess, person, err := a.Sessions.Authenticate(r)
+	if err != nil {
+		return "", err
+	}
+	names := func(group string) bool { return slices.Contains(a.Groups, group) }
+	if a.AllowFederated && slices.ContainsFunc(person.Groups, names) {
+		return person.User, nil
+	}
+	if sess.Account == "" {
+		return "", auth.ErrForbidden
+	}
+	profile, err := a.Accounts.Profile(r.Context(), sess.Account)
+	if err != nil {
+		return "", err
+	}
+	if !slices.ContainsFunc(profile.Groups, func(g auth.Value) bool { return g.Source == auth.Local && slices.ContainsFunc(g.Values, names) }) {
+		return "", auth.ErrForbidden
+	}
+	return profile.Username, nil
+}
+
+// read serves a command that changes nothing.
+func (a *API) read(verb string) func(http.ResponseWriter, *http.Request, string) error {
+	return func(w http.ResponseWriter, r *http.Request, administrator string) error {
+		args := []string{verb, "--json"}
+		if name := r.PathValue("name"); name != "" {
+			args = append(args, "--", name)
+		}
+		return a.run(w, r, administrator, args)
+	}
+}
+
+// newAccount is what is posted to make an account.
+type newAccount struct {
+	Username      string              `json:"username"`
+	Email         string              `json:"email"`
+	Name          string              `json:"name"`
+	Groups        []string            `json:"groups"`
+	Attributes    map[string][]string `json:"attributes"`
+	SetupLink     bool                `json:"setup_link"`
+	MailSetupLink bool                `json:"mail_setup_link"`
+}
+
+func (a *API) add(w http.ResponseWriter, r *http.Request, administrator string) error {
+	var n newAccount
+	if err := decode(r, &n); err != nil {
+		return err
+	}
+	args := []string{"add", "--json", "--email=" + n.Email, "--name=" + n.Name}
+	for _, g := range n.Groups {
+		args = append(args, "--group="+g)
+	}
+	for name, values := range n.Attributes {
+		if strings.Contains(name, "=") {
+			return fmt.Errorf("%w: no attribute has a = in its name", auth.ErrMalformed)
+		}
+		for _, v := range values {
+			args = append(args, "--attr="+name+"="+v)
+		}
+	}
+	if n.SetupLink {
+		args = append(args, "--setup-link")
+	}
+	if n.MailSetupLink {
+		args = append(args, "--mail-setup-link")
+	}
+	return a.run(w, r, administrator, append(args, "--", n.Username))
+}
+
+func (a *API) act(w http.ResponseWriter, r *http.Request, administrator string) error {
+	action := r.PathValue("action")
+	flags, ok := actions[action]
+	if !ok {
+		return auth.ErrNotFound
+	}
+	var given map[string]any
+	if err := decode(r, &given); err != nil {
+		return err
+	}
+	args := []string{action, "--json"}
+	for field, value := range given {
+		flag, known := flags[field]
+		if !known {
+			return fmt.Errorf("%w: %s has no field %q", auth.ErrMalformed, action, field)
+		}
+		switch value := value.(type) {
+		case string:
+			args = append(args, flag+"="+value)
+		case bool:
+			args = append(args, fmt.Sprintf("%s=%t", flag, value))
+		default:
+			return fmt.Errorf("%w: %s is neither a text nor true or false", auth.ErrMalformed, field)
+		}
+	}
+	return a.run(w, r, administrator, append(args, "--", r.PathValue("name")))
+}
+
+// decode reads one JSON object; an empty body is an empty one.
+func decode(r *http.Request, into any) error {
+	d := json.NewDecoder(r.Body)
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: %w", auth.ErrMalformed, err)
+	}
+	if d.More() {
+		return fmt.Errorf("%w: more than one object is posted", auth.ErrMalformed)
+	}
+	return nil
+}
+
+// run answers with what the command prints. An account is looked for first: that
+// there is none must not look like a refusal.
+func (a *API) run(w http.ResponseWriter, r *http.Request, administrator string, args []string) error {
+	if name := r.PathValue("name"); name != "" {
+		var said bytes.Buffer
+		if code := a.Run(r.Context(), administrator, []string{"show", "--json", "--", name}, io.Discard, &said); code != 0 {
+			return &refused{status: http.StatusNotFound, code: "not_found", said: said.String()}
+		}
+	}
+	var stdout, stderr bytes.Buffer
+	switch code := a.Run(r.Context(), administrator, args, &stdout, &stderr); code {
+	case 0:
+		send(w, http.StatusOK, stdout.Bytes())
+		return nil
+	case 2:
+		return &refused{status: http.StatusBadRequest, code: "malformed", said: stderr.String()}
+	}
+	return &refused{status: http.StatusUnprocessableEntity, code: "refused", said: stderr.String()}
+}
+
+// refused is what a command says when it does not do what it is told.
+type refused struct {
+	status     int
+	code, said string
+}
+
+func (r *refused) Error() string { return r.said }
+
+// refuse answers with an error. What a command says is for administrators, and
+// this is one.
+func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	var said *refused
+	if !errors.As(err, &said) {
+		if a.Log != nil {
+			a.Log.InfoContext(r.Context(), "administration refused", "reason", web.Code(err), "error", err, "request_id", web.RequestID(r.Context()))
+		}
+		if errors.Is(err, auth.ErrUnauthenticated) {
+			a.Pages.Unauthenticated(w, r, a.SignIn)
+			return
+		}
+		r.Header.Set("Accept", "application/json") // an API has no pages
+		a.Pages.Error(w, r, err)
+		return
+	}
+	body, err := json.Marshal(map[string]string{
+		"error": said.code, "message": sentence(said.said), "request_id": web.RequestID(r.Context()),
+	})
+	if err != nil { // texts always encode
+		body = []byte("{}")
+	}
+	send(w, said.status, append(body, '\n'))
+}
+
+// sentence is what a command said, without the name that it says first.
+func sentence(said string) string {
+	var lines []string
+	for line := range strings.SplitSeq(strings.TrimSpace(said), "\n") {
+		line = strings.TrimPrefix(line, "gatehouse user: ")
+		lines = append(lines, strings.TrimPrefix(line, "gatehouse: "))
+	}
+	return strings.Join(lines, " ")
+}
+
+func send(w http.ResponseWriter, status int, body []byte) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the client is gone: nothing to do about it
+}

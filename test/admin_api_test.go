@@ -1,0 +1,88 @@
+package test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"gatehouse/test/servers"
+)
+
+// asAdmin posts JSON to the administrators' API, or gets what is there.
+func asAdmin(t testing.TB, v *visitor, g *servers.Gateway, method, path, body string) reply {
+	t.Helper()
+	r, err := http.NewRequest(method, g.URL+"/oauth2/admin/api/accounts"+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Accept", "application/json")
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	resp, err := v.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return read(t, resp)
+}
+
+// TestAdministrationOverHTTP: an administrator does over HTTP what the user
+// commands do; nobody else does, and what was done stands in the history under
+// their name.
+func TestAdministrationOverHTTP(t *testing.T) {
+	t.Parallel()
+	application := servers.StartApp(t)
+	g := servers.StartGateway(t, binary, localOnly(application.URL, "admin: {groups: [admins]}"))
+	addUser(t, g, "root", "--group", "admins")
+	addUser(t, g, "ada")
+	admin, ada := newVisitor(t, ""), newVisitor(t, "")
+	admin.enrol(g, "root")
+	ada.enrol(g, "ada")
+
+	asAdmin(t, newVisitor(t, ""), g, "GET", "", "").wants(t, http.StatusUnauthorized)
+	asAdmin(t, ada, g, "GET", "", "").wants(t, http.StatusForbidden)
+	asAdmin(t, ada, g, "POST", "/root/disable", "{}").wants(t, http.StatusForbidden)
+
+	var all []account
+	decode(t, asAdmin(t, admin, g, "GET", "", "").wants(t, http.StatusOK).Text, &all)
+	if len(all) != 2 {
+		t.Errorf("%d accounts", len(all))
+	}
+	var factors struct {
+		Factors []struct{ ID, Kind string }
+	}
+	decode(t, asAdmin(t, admin, g, "GET", "/ada/factors", "").wants(t, http.StatusOK).Text, &factors)
+	if len(factors.Factors) == 0 || factors.Factors[0].Kind != "totp" {
+		t.Errorf("factors %+v", factors)
+	}
+	asAdmin(t, admin, g, "POST", "/ada/reset-mfa", `{}`).wants(t, http.StatusOK)
+	ada.signedOut(g)
+	if a := showAccount(t, g, "ada"); len(a.Factors) > 0 {
+		t.Errorf("factors %v", a.Factors)
+	}
+	asAdmin(t, admin, g, "POST", "/ada/require-mfa", ``).wants(t, http.StatusOK)
+	asAdmin(t, admin, g, "POST", "/ada/unlock", ``).wants(t, http.StatusOK)
+	var link struct{ URL string }
+	decode(t, asAdmin(t, admin, g, "POST", "/ada/setup-link", ``).wants(t, http.StatusOK).Text, &link)
+	if !linkInMail.MatchString(link.URL) {
+		t.Errorf("link %q", link.URL)
+	}
+	var cleo account
+	decode(t, asAdmin(t, admin, g, "POST", "", `{"username":"cleo","groups":["staff"]}`).wants(t, http.StatusOK).Text, &cleo)
+	if cleo.Username != "cleo" || len(cleo.Groups) != 1 {
+		t.Errorf("%+v", cleo)
+	}
+	if r := asAdmin(t, admin, g, "POST", "", `{"username":"cleo"}`).wants(t, http.StatusUnprocessableEntity); !strings.Contains(r.Text, "cleo") {
+		t.Errorf("a name that is taken: %s", r.Text)
+	}
+	asAdmin(t, admin, g, "GET", "/ghost", "").wants(t, http.StatusNotFound)
+	if history := run(t, g, "user", "history", "ada"); !strings.Contains(history, "second factors reset by administrator root") {
+		t.Errorf("history:\n%s", history)
+	}
+	// Who is no administrator any more is none at once.
+	run(t, g, "user", "set", "root", "--groups", "")
+	asAdmin(t, admin, g, "GET", "", "").wants(t, http.StatusForbidden)
+
+	// Without admin.groups there is no such API.
+	plain := servers.StartGateway(t, binary, localOnly(application.URL))
+	asAdmin(t, newVisitor(t, ""), plain, "GET", "", "").wants(t, http.StatusNotFound)
+}

@@ -149,7 +149,10 @@ routes:
 				{"GET", "/oauth2/userinfo", nil, http.StatusUnauthorized},
 				{"GET", "/oauth2/sign_in", nil, http.StatusOK},
 				{"GET", "/oauth2/sign_in?rd=/staff/", nil, http.StatusOK},
-				{"GET", "/oauth2/account", nil, http.StatusNotFound},
+				{"GET", "/oauth2/account", nil, http.StatusFound}, // to the sign-in page
+				{"GET", "/oauth2/prove", nil, http.StatusFound},
+				{"POST", "/oauth2/link", nil, http.StatusSeeOther},
+				{"POST", "/oauth2/account/password", nil, http.StatusSeeOther},
 				{"GET", "/oauth2/admin/", nil, http.StatusNotFound},
 				{"GET", "/oauth2/callback", nil, http.StatusBadRequest},
 				{"GET", "/oauth2/callback?state=" + handle + "&code=x", nil, http.StatusBadRequest},

@@ -110,7 +110,7 @@ func TestOwnPathsHaveOneReading(t *testing.T) {
 		"/x/%2e%2e/oauth2", "/oauth2%00", "/oauth2.", "/oauth2%20/auth", "/oauth2%23", "/oauth2%3fx", "/%6f%61%75%74%68%32/auth", "/oauth2/%75serinfo", "/oauth2/userinf%6f", "/oauth2/userinfo;x", "/oauth2/USERINFO",
 		"/oauth2/userinfo%2f", "/oauth2/userinfo/", "/oauth2/auth/", "/oauth2/auth/x", "/oauth2/auth%2f", "/oauth2/..%2fuserinfo",
 		"/PING", "/ping;x", "//ping", "/%70ing", "/x/../ping", "/READY", "/ready/.", "/.well-known/gatehouse", "/.well-known/gatehouse/x", "/.WELL-KNOWN/gatehouse/", "/.well-known//gatehouse/x",
-		"/oauth2", "/oauth2/", "/oauth2/nothing", "/oauth2/static/../userinfo", "/oauth2/admin", "/oauth2/admin/", "/oauth2/jwks.json", "/oauth2/account", "/oauth2/sign_in/x", "/oauth2/%2e%2e/x", "/oauth2/../x",
+		"/oauth2", "/oauth2/", "/oauth2/nothing", "/oauth2/static/../userinfo", "/oauth2/admin", "/oauth2/admin/", "/oauth2/jwks.json", "/oauth2/account/", "/oauth2/account/nothing", "/oauth2/link/x", "/oauth2/sign_in/x", "/oauth2/%2e%2e/x", "/oauth2/../x",
 	} {
 		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"} {
 			a := servers.Raw(t, "", g.Addr, servers.Head(method+" "+path, g.Addr, "Content-Length: 0", "Accept: text/html"))

@@ -65,6 +65,13 @@ type Factors interface {
 	Rename(ctx context.Context, account, kind, id, name string) error
 }
 
+// Turns lets the factors of an account be changed by one request at a time.
+type Turns interface {
+	// Alone errors with *auth.Throttled while somebody else changes them, with
+	// auth.ErrStoreDown, and with what change errors with.
+	Alone(ctx context.Context, account string, change func(context.Context) error) error
+}
+
 // Recovery makes recovery codes.
 type Recovery interface {
 	Kind() string
@@ -93,6 +100,7 @@ type Account struct {
 	Links     Links
 	Passwords Passwords
 	Factors   Factors
+	Turns     Turns
 	Enrollers []auth.Enroller // that may be used, in the order in which they are offered
 	Recovery  Recovery
 	Required  bool // a sign-in with a password owes a second factor

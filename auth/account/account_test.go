@@ -255,6 +255,33 @@ func TestRenameAndRemoveFactors(t *testing.T) {
 	}
 }
 
+// Attack: two requests at once, each of which removes one of the last two where
+// one is required. Whoever learns the password would enrol a factor of theirs.
+// Nor do codes that are made meanwhile stand by themselves.
+func TestRemovalsAtOnce(t *testing.T) {
+	h := open(t)
+	h.page.Required = true
+	h.factors["alice"] = []auth.Authenticator{{ID: "1", Kind: "totp", Name: "Phone"}, {ID: "2", Kind: "totp", Name: "Tablet"}}
+	h.between = func() {
+		for path, form := range map[string][]string{
+			"/factors/remove": {"kind", "totp", "id", "2"},
+			"/recovery":       nil,
+		} {
+			w := h.post("alice", path, form...)
+			expect(t, w, http.StatusTooManyRequests, "")
+			shows(t, w, "being changed right now")
+			if w.Header().Get("Retry-After") != "1" {
+				t.Errorf("%s: Retry-After %q", path, w.Header().Get("Retry-After"))
+			}
+		}
+	}
+	expect(t, h.post("alice", "/factors/remove", "kind", "totp", "id", "1"), http.StatusSeeOther, "/oauth2/account#factors")
+	expect(t, h.post("alice", "/factors/remove", "kind", "totp", "id", "2"), http.StatusConflict, "")
+	if len(h.factors["alice"]) != 1 || len(h.codes["alice"]) != 0 {
+		t.Errorf("left %+v and %v", h.factors["alice"], h.codes["alice"])
+	}
+}
+
 // Codes are shown by the answer to the request that makes them, and nowhere
 // else.
 func TestRecoveryCodes(t *testing.T) {

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -82,10 +83,12 @@ func (a *Account) confirm(v *visit) error {
 	}
 	err = auth.ErrWrongCode
 	if code != "" && len(code) <= maxCode {
-		err = a.enroller(kind).Confirm(ctx, claimant, e, code)
+		// Alone, so that a sign-in of somebody else, who may only be the first to
+		// enrol, does not become the second.
+		err = a.Turns.Alone(ctx, account, func(ctx context.Context) error { return a.enroller(kind).Confirm(ctx, claimant, e, code) })
 	}
 	if slow, throttled := errors.AsType[*auth.Throttled](err); throttled {
-		v.w.Header().Set("Retry-After", fmt.Sprint(max(1, int(slow.RetryAfter/time.Second))))
+		v.w.Header().Set("Retry-After", retryAfter(slow))
 		return a.offerPage(v, http.StatusTooManyRequests, e, problemMany)
 	}
 	switch {
@@ -105,6 +108,11 @@ func (a *Account) confirm(v *visit) error {
 	a.Events.Happened(ctx, account, auth.EventFactorEnrolled, kind)
 	a.redirect(v, "/account#factors")
 	return nil
+}
+
+// retryAfter is how long to wait, in whole seconds, as the header says it.
+func retryAfter(slow *auth.Throttled) string {
+	return fmt.Sprint(max(1, int(slow.RetryAfter/time.Second)))
 }
 
 func (a *Account) offerPage(v *visit, status int, e auth.Enrolment, problem string) error {

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 
 const (
 	problemLastFactor = "That is your only second factor, and one is required here. Add another first."
+	problemBusy       = "Your second factors are being changed right now, perhaps in another window. Look at what stands here, and try again."
 	problemName       = "That cannot be the name of a second factor."
 )
 
@@ -33,27 +35,53 @@ func (a *Account) rename(v *visit) error {
 // removed here.
 func (a *Account) remove(v *visit) error {
 	ctx, account := v.r.Context(), v.session.Account
-	kind, id := v.form.Get("kind"), v.form.Get("id")
+	var removed auth.Authenticator
+	err := a.Turns.Alone(ctx, account, func(ctx context.Context) (err error) {
+		removed, err = a.removeAlone(ctx, account, v.form.Get("kind"), v.form.Get("id"))
+		return err
+	})
+	switch {
+	case errors.Is(err, errLastFactor):
+		return a.show(v, http.StatusConflict, problemLastFactor)
+	case err != nil && !gone(err):
+		return a.busy(v, err)
+	case err == nil:
+		a.audit(v, "factor_removed", slog.String("factor", removed.Kind))
+		a.Events.Happened(ctx, account, auth.EventFactorRemoved, detail(removed))
+	}
+	a.redirect(v, "/account#factors")
+	return nil
+}
+
+var errLastFactor = errors.New("the last second factor stays")
+
+// removeAlone removes a factor while nobody else changes any of the account:
+// of two requests that each remove one of the last two, both would otherwise
+// find the other's still there. Errors: errLastFactor, auth.ErrNotFound,
+// auth.ErrStoreDown.
+func (a *Account) removeAlone(ctx context.Context, account, kind, id string) (auth.Authenticator, error) {
 	all, err := a.Factors.All(ctx, account)
 	if err != nil {
-		return err
+		return auth.Authenticator{}, err
 	}
 	all = slices.DeleteFunc(all, func(f auth.Authenticator) bool { return a.isCodes(f.Kind) })
 	at := slices.IndexFunc(all, func(f auth.Authenticator) bool { return f.Kind == kind && f.ID == id })
-	if at < 0 {
-		a.redirect(v, "/account#factors")
-		return nil
+	switch {
+	case at < 0:
+		return auth.Authenticator{}, auth.ErrNotFound
+	case len(all) == 1 && a.Required:
+		return auth.Authenticator{}, errLastFactor
 	}
-	if len(all) == 1 && a.Required {
-		return a.show(v, http.StatusConflict, problemLastFactor)
+	return all[at], a.Factors.Remove(ctx, account, kind, id)
+}
+
+// busy answers who has pressed a button twice, or in two windows at once.
+func (a *Account) busy(v *visit, err error) error {
+	if slow, throttled := errors.AsType[*auth.Throttled](err); throttled {
+		v.w.Header().Set("Retry-After", retryAfter(slow))
+		return a.show(v, http.StatusTooManyRequests, problemBusy)
 	}
-	if err := a.Factors.Remove(ctx, account, kind, id); err != nil && !gone(err) {
-		return err
-	}
-	a.audit(v, "factor_removed", slog.String("factor", kind))
-	a.Events.Happened(ctx, account, auth.EventFactorRemoved, detail(all[at]))
-	a.redirect(v, "/account#factors")
-	return nil
+	return err
 }
 
 // detail is a factor as events tell of it.

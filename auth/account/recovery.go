@@ -1,6 +1,8 @@
 package account
 
 import (
+	"context"
+	"errors"
 	"net/http"
 
 	"gatehouse/auth"
@@ -9,6 +11,8 @@ import (
 
 const problemNoFactor = "Recovery codes replace a second factor that was lost, and you have none. Add one first."
 
+var errNoFactor = errors.New("there is no second factor to recover")
+
 // makeCodes is POST account/recovery: ten new codes, shown by this answer and
 // never again. The ones before are void, whether or not it arrives.
 func (a *Account) makeCodes(v *visit) error {
@@ -16,20 +20,27 @@ func (a *Account) makeCodes(v *visit) error {
 		return auth.ErrNotFound
 	}
 	ctx, account := v.r.Context(), v.session.Account
-	has, err := a.hasFactor(v)
-	if err != nil {
-		return err
-	}
-	if !has {
-		return a.show(v, http.StatusConflict, problemNoFactor)
-	}
 	label, err := a.label(v)
 	if err != nil {
 		return err
 	}
 	codes := a.Recovery.Generate()
-	if err := a.Recovery.Keep(ctx, account, codes); err != nil {
-		return err
+	// Alone: beside a removal of the last factor they would stand by themselves.
+	err = a.Turns.Alone(ctx, account, func(ctx context.Context) error {
+		has, err := a.hasFactor(ctx, account)
+		if err != nil {
+			return err
+		}
+		if !has {
+			return errNoFactor
+		}
+		return a.Recovery.Keep(ctx, account, codes)
+	})
+	if errors.Is(err, errNoFactor) {
+		return a.show(v, http.StatusConflict, problemNoFactor)
+	}
+	if err != nil {
+		return a.busy(v, err)
 	}
 	a.audit(v, "recovery_codes_made")
 	a.Events.Happened(ctx, account, auth.EventRecoveryCodes, "")
@@ -39,8 +50,8 @@ func (a *Account) makeCodes(v *visit) error {
 
 // hasFactor reports whether the account has a second factor, recovery codes
 // apart.
-func (a *Account) hasFactor(v *visit) (bool, error) {
-	all, err := a.Factors.All(v.r.Context(), v.session.Account)
+func (a *Account) hasFactor(ctx context.Context, account string) (bool, error) {
+	all, err := a.Factors.All(ctx, account)
 	if err != nil {
 		return false, err
 	}

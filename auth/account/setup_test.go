@@ -37,6 +37,8 @@ type house struct {
 	codes     map[string][]string
 	links     []auth.LinkedIdentity
 	lastWay   bool
+	turn      sync.Mutex
+	between   func() // runs once a factor was found to be there, and before it is removed
 	events    []string
 }
 
@@ -66,7 +68,7 @@ func open(t testing.TB) *house {
 		Headers: func(p *auth.Person) []web.Header {
 			return []web.Header{{Name: "X-Forwarded-User", Value: p.User}}
 		},
-		Sessions: h, Profiles: h, Links: h, Passwords: h, Factors: h, Recovery: h,
+		Sessions: h, Profiles: h, Links: h, Passwords: h, Factors: h, Turns: h, Recovery: h,
 		Enrollers: []auth.Enroller{enroller{h}}, Events: h,
 		Store: mem, Index: index, Keys: keys,
 		Pages: &web.Pages{Prefix: "/oauth2"},
@@ -246,7 +248,19 @@ func (h *house) All(_ context.Context, account string) ([]auth.Authenticator, er
 	return all, nil
 }
 
+func (h *house) Alone(ctx context.Context, _ string, change func(context.Context) error) error {
+	if !h.turn.TryLock() {
+		return &auth.Throttled{RetryAfter: time.Second}
+	}
+	defer h.turn.Unlock()
+	return change(ctx)
+}
+
 func (h *house) Remove(_ context.Context, account, kind, id string) error {
+	if between := h.between; between != nil {
+		h.between = nil
+		between()
+	}
 	h.factors[account] = slices.DeleteFunc(h.factors[account], func(f auth.Authenticator) bool { return f.Kind == kind && f.ID == id })
 	return nil
 }

@@ -12,6 +12,7 @@
 //	                it expires
 //	recovery_code:  ten codes for who lost everything else, as keyed hashes
 //	enrolment:      an administrator's demand that another factor is enrolled
+//	factorturn:     somebody is changing the factors right now; it expires
 //
 // An authenticator comes and goes like this:
 //
@@ -21,7 +22,9 @@
 //
 // An answer passes once: of any number of parallel submissions, at any
 // replicas, one changes the record. Attempts at all kinds are counted on the
-// same counter as those at the account's password.
+// same counter as those at the account's password. What has to hold across kinds
+// (nobody enrols unproved beside what is enrolled, the last one stays) is judged
+// and changed by the callers in one turn, of which an account has one at a time.
 //
 // The package does not decide who owes a factor and knows no sign-in: callers
 // let nobody near it who has not proved the password before, nor let anybody

@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -20,22 +21,14 @@ func (f *Flow) enrol(w http.ResponseWriter, r *http.Request, at parked, method, 
 	if enroller == nil && method != "" {
 		return reached{}, fmt.Errorf("second factor: %w: no such method", auth.ErrMalformed)
 	}
+	account := accountOf(at.Pending)
 	// A code for a secret that was never shown proves nothing.
 	err := auth.ErrWrongCode
 	if e := at.Enrolment; e != nil && enroller != nil && e.Kind == method && code != "" && len(code) <= longest(method) {
-		err = enroller.Confirm(throttle.WithDevice(r.Context(), f.device(r)), at.claimant(), *e, code)
+		err = f.Turns.Alone(r.Context(), account, func(ctx context.Context) error { return f.confirmAlone(ctx, r, at, enroller, code) })
 	}
 	if err != nil {
 		return reached{}, f.notProved(w, r, at, err)
-	}
-	account := accountOf(at.Pending)
-	f.Events.Happened(r.Context(), account, auth.EventFactorEnrolled, method)
-	// Not before: codes that somebody was shown and that no factor stands
-	// beside would open the account to whoever has its password.
-	if len(at.Recovery) > 0 {
-		if err := f.Recovery.Keep(r.Context(), account, at.Recovery); err != nil {
-			return reached{}, err
-		}
 	}
 	if f.Demands != nil {
 		if err := f.Demands.Met(r.Context(), account); err != nil {
@@ -48,6 +41,31 @@ func (f *Flow) enrol(w http.ResponseWriter, r *http.Request, at parked, method, 
 	}
 	p.Factor = method
 	return reached{milestone: enrolled, pending: p}, nil
+}
+
+// confirmAlone enrols while nobody else changes the account's factors. Whether
+// the sign-in may enrol is judged again then: each kind keeps a record of its
+// own, and whoever holds a stolen password could otherwise enrol a passkey at
+// the moment at which the owner enrols an app, and have both stand.
+func (f *Flow) confirmAlone(ctx context.Context, r *http.Request, at parked, enroller auth.Enroller, code string) error {
+	now, err := f.owing(ctx, at.Pending, at.handle)
+	if err == nil && !now.enrolling {
+		err = fmt.Errorf("second factor: %w: the account has one meanwhile", auth.ErrInvalidState)
+	}
+	if err != nil {
+		return err
+	}
+	if err := enroller.Confirm(throttle.WithDevice(ctx, f.device(r)), at.claimant(), *at.Enrolment, code); err != nil {
+		return err
+	}
+	account := accountOf(at.Pending)
+	f.Events.Happened(r.Context(), account, auth.EventFactorEnrolled, enroller.Kind())
+	// Not before: codes that somebody was shown and that no factor stands
+	// beside would open the account to whoever has its password.
+	if len(at.Recovery) == 0 {
+		return nil
+	}
+	return f.Recovery.Keep(ctx, account, at.Recovery)
 }
 
 // enrolPage shows what a forced enrolment needs. Of itself it offers only what

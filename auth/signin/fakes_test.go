@@ -228,6 +228,17 @@ func (f *factor) Confirm(_ context.Context, c auth.Claimant, e auth.Enrolment, a
 	return nil
 }
 
+// turns are taken one at a time, whatever the account.
+type turns struct{ mu sync.Mutex }
+
+func (t *turns) Alone(ctx context.Context, _ string, change func(context.Context) error) error {
+	if !t.mu.TryLock() {
+		return &auth.Throttled{RetryAfter: time.Second}
+	}
+	defer t.mu.Unlock()
+	return change(ctx)
+}
+
 // events remembers what it has heard.
 type events struct {
 	mu  sync.Mutex

@@ -39,6 +39,7 @@ type Flow struct {
 	Methods   []string      // kinds that are in use, as mfa.methods has them
 	Recovery  Recovery      // nil: no recovery codes are made
 	Demands   Demands       // nil: no enrolment is demanded of anybody
+	Turns     Turns
 	Links     Links
 	Resets    Resets // nil: no link is mailed to who has forgotten a password
 	Accounts  Accounts

@@ -27,6 +27,13 @@ type Recovery interface {
 	Keep(ctx context.Context, account string, codes []string) error
 }
 
+// Turns lets the factors of an account be changed by one request at a time.
+type Turns interface {
+	// Alone errors with *auth.Throttled while somebody else changes them, with
+	// auth.ErrStoreDown, and with what change errors with.
+	Alone(ctx context.Context, account string, change func(context.Context) error) error
+}
+
 // Demands are the enrolments that administrators ask for. Errors:
 // auth.ErrStoreDown.
 type Demands interface {

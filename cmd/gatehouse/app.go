@@ -103,6 +103,7 @@ func (a *app) own() (http.Handler, error) {
 		Methods:     a.cfg.MFA.Methods,
 		Recovery:    a.recovery,
 		Demands:     a.demands,
+		Turns:       a.turns,
 		Events:      chronicle{a.state},
 		Enforce:     a.cfg.MFA.Enforce,
 		Accounts:    profiles{a.directory},

@@ -47,6 +47,7 @@ type state struct {
 	recovery  *mfa.Recovery
 	demands   *mfa.Demands
 	factors   mfa.Factors
+	turns     *mfa.Turns
 	sessions  *session.Sessions
 	cookies   cookie.Policy
 	mail      *mail.Outbox  // nil: no mail is sent
@@ -107,7 +108,7 @@ func (s *state) open(ctx context.Context) error {
 		Store: s.store, Throttle: attempts, Party: mfa.RelyingPartyOf(s.cfg.Server.PublicURL, s.cfg.MFA.TOTP.Issuer), Log: s.log,
 	}
 	s.recovery = &mfa.Recovery{Store: s.store, Index: s.index, Throttle: attempts, Log: s.log}
-	s.demands = &mfa.Demands{Store: s.store}
+	s.demands, s.turns = &mfa.Demands{Store: s.store}, &mfa.Turns{Store: s.store}
 	s.factors = mfa.Factors{Kinds: []mfa.Keeper{s.totp, s.passkeys, s.emailCode, s.recovery}, Demands: s.demands}
 
 	s.cookies = cookie.Policy{

@@ -14,6 +14,7 @@ const AttributeName = "name"
 const (
 	MethodPassword = "pwd"
 	MethodOTP      = "otp"
+	MethodUser     = "user" // somebody was there
 	MethodMFA      = "mfa"
 	MethodKey      = "pop" // a key whose possession was proved, such as a passkey
 )

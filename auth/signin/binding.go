@@ -13,6 +13,7 @@ const (
 	bindSuffix    = "bind_"   // and a random end: binds states to the browser
 	factorSuffix  = "mfa"     // handle of a sign-in that owes a factor
 	confirmSuffix = "confirm" // handle of a sign-in whose account must be proved
+	passkeySuffix = "passkey" // handle of a sign-in that waits for a passkey
 	deviceSuffix  = "device"  // a browser on which a local sign-in was finished
 )
 
@@ -52,6 +53,7 @@ func (f *Flow) forget(w http.ResponseWriter, r *http.Request) {
 	}
 	f.drop(w, r, factorSuffix)
 	f.drop(w, r, confirmSuffix)
+	f.drop(w, r, passkeySuffix)
 }
 
 // drop clears the cookie of a step where the browser has one.

@@ -43,6 +43,7 @@ func (f *Flow) signInPage(w http.ResponseWriter, r *http.Request, status int, d 
 		d.Connections = append(d.Connections, web.Choice{Name: c.Name, URL: f.startURL(c, d.ReturnTo)})
 	}
 	d.Local = f.Passwords != nil
+	d.Passkey = f.opensAlone()
 	d.Reset = d.Local && f.Resets != nil
 	f.Pages.SignIn(w, r, status, d)
 }

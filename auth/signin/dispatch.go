@@ -27,6 +27,7 @@ const (
 	answered   milestone = iota // the step has written its answer
 	chosen                      // a connection was chosen
 	identified                  // the first step is done: there is an identity
+	entered                     // a passkey that verified its person is the whole sign-in
 	proved                      // the factor that was owed is proved
 	enrolled                    // the factor that was owed is enrolled
 	claimed                     // the password of the account that must be proved was given
@@ -71,6 +72,20 @@ func (f *Flow) dispatch(w http.ResponseWriter, r *http.Request, at reached) erro
 	case identified:
 		outcome, err := f.Resolver.Resolve(r.Context(), *at.pending.Identity)
 		return f.resolved(w, r, at.pending, outcome, err)
+	case entered:
+		outcome, err := f.Resolver.Resolve(r.Context(), *at.pending.Identity)
+		if err != nil {
+			return err
+		}
+		at.pending.Outcome = outcome
+		owed, err := f.owesEnrolment(r.Context(), at.pending)
+		if err != nil {
+			return err
+		}
+		if owed {
+			return f.raise(w, r, at.pending)
+		}
+		return f.finish(w, r, at.pending)
 	case claimed:
 		owed, err := f.hasFactor(r.Context(), accountOf(at.pending))
 		if err != nil {

@@ -8,6 +8,7 @@
 //	GET       callback   callback.go
 //	GET, POST confirm    confirm.go
 //	GET, POST mfa        factor.go, ways.go, challenge.go, enrol.go
+//	GET, POST passkey    passkey.go
 //	GET, POST prove      prove.go
 //	POST      link       link.go
 //	GET, POST reset      reset.go
@@ -95,6 +96,10 @@
 // Who has forgotten a password has a link mailed (reset), and by that, or by one
 // that an administrator made, chooses another (password). Both are no steps of a
 // sign-in: nobody is signed in by them, and no factor is spared.
+//
+// A passkey whose authenticator has verified its person is the whole sign-in of a
+// local account (passkey): it owes no second factor, and is no proof of the
+// password.
 //
 // Who is signed in comes back for two things. prove asks for the password of the
 // account and, where it has one, a factor; what comes of it is the same session,

@@ -362,6 +362,28 @@ func (s *sessions) EndAccount(_ context.Context, account string) (ended int, err
 	return ended, nil
 }
 
+// entries are the passkeys of alice and of somebody whose account is closed.
+type entries struct{ asked int }
+
+func (e *entries) Discover(context.Context) (auth.Challenge, error) {
+	e.asked++
+	return auth.Challenge{
+		Kind: "passkey", State: []byte(fmt.Sprint(e.asked)), Options: []byte(fmt.Sprintf(`{"challenge":"c%d"}`, e.asked)),
+	}, nil
+}
+
+// Identify takes the name of an account and the number of the challenge.
+func (e *entries) Identify(_ context.Context, asked auth.Challenge, answer string) (string, error) {
+	account, of, _ := strings.Cut(answer, " ")
+	switch {
+	case account == "store-down":
+		return "", auth.ErrStoreDown
+	case of != string(asked.State) || account == "unknown":
+		return "", auth.ErrWrongCode
+	}
+	return account, nil
+}
+
 // links knows the links of alice, whose passwords must be long.
 type links struct {
 	mu   sync.Mutex

@@ -59,8 +59,8 @@ func methodsOf(factor string) []string {
 // provedAt is when the person gave everything that the account has: a sign-in
 // that was spared the account's factor is no proof of it.
 func (f *Flow) provedAt(ctx context.Context, p auth.Pending) (time.Time, error) {
-	if p.Identity.Connection != auth.Local {
-		return time.Time{}, nil
+	if !slices.Contains(p.Identity.AMR, auth.MethodPassword) {
+		return time.Time{}, nil // a provider has vouched, or a passkey alone
 	}
 	if p.Factor == "" {
 		if has, err := f.hasFactor(ctx, p.Outcome.Account); has || err != nil {

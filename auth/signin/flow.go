@@ -40,6 +40,7 @@ type Flow struct {
 	Recovery  Recovery      // nil: no recovery codes are made
 	Demands   Demands       // nil: no enrolment is demanded of anybody
 	Turns     Turns
+	Passkeys  Passkeys // nil: none is a whole sign-in
 	Links     Links
 	Resets    Resets // nil: no link is mailed to who has forgotten a password
 	Accounts  Accounts
@@ -88,6 +89,7 @@ func (f *Flow) Mount(mux *http.ServeMux) error {
 	f.mount(mux, "/callback", methods{http.MethodGet: f.run(f.callback)})
 	f.mount(mux, "/confirm", methods{http.MethodGet: f.run(f.showConfirm), http.MethodPost: f.sameOrigin(f.run(f.proveAccount))})
 	f.mount(mux, "/mfa", methods{http.MethodGet: f.run(f.showFactor), http.MethodPost: f.sameOrigin(f.run(f.proveFactor))})
+	f.mount(mux, "/passkey", methods{http.MethodGet: f.run(f.showPasskey), http.MethodPost: f.sameOrigin(f.run(f.passkey))})
 	f.mount(mux, "/prove", methods{http.MethodGet: f.run(f.showProve), http.MethodPost: f.sameOrigin(f.run(f.prove))})
 	f.mount(mux, "/link", methods{http.MethodPost: f.sameOrigin(f.run(f.link))})
 	f.mount(mux, "/reset", methods{http.MethodGet: f.showReset, http.MethodPost: f.sameOrigin(f.askReset)})

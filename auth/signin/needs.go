@@ -41,6 +41,15 @@ type Demands interface {
 	Met(ctx context.Context, account string) error
 }
 
+// Passkeys are whole sign-ins (*mfa.Passkeys).
+type Passkeys interface {
+	// Discover asks for any passkey whose authenticator verifies the person.
+	Discover(ctx context.Context) (auth.Challenge, error)
+	// Identify returns the account whose passkey has answered. Errors:
+	// auth.ErrWrongCode, auth.ErrStoreDown.
+	Identify(ctx context.Context, asked auth.Challenge, answer string) (account string, err error)
+}
+
 // Resets puts people who have forgotten their password in line for a link.
 type Resets interface {
 	// Ask never waits, and never tells whether there is such an account.

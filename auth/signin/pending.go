@@ -23,6 +23,7 @@ type stage string
 const (
 	atProvider stage = "state"   // handle: the state parameter
 	atFactor   stage = "factor"  // handle: the value of the factor cookie
+	atPasskey  stage = "passkey" // handle: the value of the passkey cookie
 	atConfirm  stage = "confirm" // handle: the value of the confirm cookie
 )
 

@@ -100,7 +100,7 @@ func open(t testing.TB, change func(*signin.Flow)) *house {
 			{Name: "Partner", Provider: h.partner},
 		},
 		Passwords: h.passwords, Factors: []auth.Factor{h.factor}, Methods: []string{"totp", "email_code", "passkey", "recovery_code"}, Enforce: config.EnforceLocal,
-		Linker: h.linker, Turns: &turns{}, Links: h.links, Resets: h.resets, Accounts: profiles{},
+		Linker: h.linker, Turns: &turns{}, Passkeys: &entries{}, Links: h.links, Resets: h.resets, Accounts: profiles{},
 		Resolver: directory{}, Sessions: h.sessions, Events: h.events,
 		Store: h.store, Index: index, Keys: keys,
 		Cookies: cookie.Policy{Name: "g", SameSite: http.SameSiteLaxMode},

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 
 	"gatehouse/auth"
@@ -124,6 +125,9 @@ func (a *app) own() (http.Handler, error) {
 	}
 	if a.cfg.Local.Enabled {
 		flow.Passwords, flow.Links = a.passwords, a.passwords
+		if slices.Contains(a.cfg.MFA.Methods, mfa.PasskeyKind) {
+			flow.Passkeys = a.passkeys
+		}
 		if a.resets != nil {
 			flow.Resets = a.resets
 		}

@@ -19,7 +19,7 @@ var pages = func() map[string]*template.Template {
 	frame := template.Must(template.New("frame.html").Funcs(functions).ParseFS(sources, "templates/frame.html", "templates/parts.html"))
 	set := make(map[string]*template.Template)
 	for _, name := range []string{
-		"sign_in", "reset", "password", "prove", "confirm", "factor", "enrol", "sign_out", "signed_out", "error", "go_on",
+		"sign_in", "reset", "password", "prove", "passkey_entry", "confirm", "factor", "enrol", "sign_out", "signed_out", "error", "go_on",
 		"account", "account_password", "account_factor", "account_codes",
 	} {
 		set[name] = template.Must(template.Must(frame.Clone()).ParseFS(sources, "templates/"+name+".html"))
@@ -67,10 +67,12 @@ var policies = map[string]string{
 	"reset":    policyForm,
 	"password": policyForm,
 	"prove":    policyForm,
-	"confirm":  policyForm,
-	"factor":   policyForm,
-	"sign_out": policyForm,
-	"enrol":    policyFormData,
+
+	"passkey_entry": policyForm,
+	"confirm":       policyForm,
+	"factor":        policyForm,
+	"sign_out":      policyForm,
+	"enrol":         policyFormData,
 
 	"account":          policyForm,
 	"account_password": policyForm,

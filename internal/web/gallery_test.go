@@ -84,6 +84,13 @@ func gallery(t testing.TB) []exhibit {
 			web.Choice{Name: "9 Lives", URL: "/oauth2/start?connection=nine"})})},
 		{"sign_in_none", signIn(200, web.SignIn{})},
 		{"sign_in_reset", signIn(200, web.SignIn{Local: true, Reset: true, Note: "Your password is set. Sign in with it now."})},
+		{"sign_in_all", signIn(200, web.SignIn{Connections: two, Local: true, Passkey: true, Reset: true, ReturnTo: "/reports"})},
+		{"entry_passkey", func(p *web.Pages, w http.ResponseWriter, r *http.Request) {
+			p.Passkey(w, r, 200, web.Passkey{Options: `{"challenge":"AAAA"}`, SignIn: "/oauth2/sign_in?rd=%2Freports"})
+		}},
+		{"entry_refused_passkey", func(p *web.Pages, w http.ResponseWriter, r *http.Request) {
+			p.Passkey(w, r, 401, web.Passkey{Options: `{"challenge":"AAAA"}`, SignIn: "/oauth2/sign_in", Problem: "That passkey does not sign you in here. Try again, or use another way."})
+		}},
 		{"prove", func(p *web.Pages, w http.ResponseWriter, r *http.Request) {
 			p.Prove(w, r, 200, web.Prove{Username: "employee", ReturnTo: "/oauth2/account"})
 		}},

@@ -17,6 +17,7 @@ type Pages struct {
 type SignIn struct {
 	Connections []Choice
 	Local       bool   // show the username and password form
+	Passkey     bool   // a passkey can be the whole sign-in
 	Reset       bool   // who has forgotten a password can have a link mailed
 	ReturnTo    string // goes along as rd
 	Username    string // what was typed
@@ -55,6 +56,20 @@ type Enrol struct {
 
 func (f Factor) scripted() bool { return f.Options != "" }
 func (e Enrol) scripted() bool  { return e.Options != "" }
+
+// Passkey is the page on which a passkey is the whole sign-in.
+type Passkey struct {
+	Options string // PublicKeyCredentialRequestOptions as JSON
+	SignIn  string // URL of the sign-in page
+	Problem string
+}
+
+func (k Passkey) scripted() bool { return true }
+
+// Passkey shows the page on which a passkey is the whole sign-in.
+func (p *Pages) Passkey(w http.ResponseWriter, r *http.Request, status int, d Passkey) {
+	p.show(w, r, status, "passkey_entry", d)
+}
 
 // Confirm is the page on which a person proves, once, that an account is
 // theirs, before the way in by which they came is joined to it.

@@ -1,0 +1,94 @@
+package signin_test
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"gatehouse/auth/signin"
+)
+
+// A passkey that verifies its person is the whole sign-in: no password, and no
+// second factor.
+func TestPasskeyAlone(t *testing.T) {
+	h := open(t, nil)
+	h.factor.enrolled["alice"] = "S"
+	p := h.person()
+	if a := p.get("/oauth2/sign_in?rd=/app"); !strings.Contains(a.body, `action="/oauth2/passkey"`) {
+		t.Errorf("no way in by passkey:\n%s", a.body)
+	}
+	p.post("/oauth2/passkey", url.Values{"rd": {"/app"}}).expect(t, 303, "/oauth2/passkey")
+	page := p.get("/oauth2/passkey")
+	if page.status != 200 || !strings.Contains(page.body, "&#34;challenge&#34;:&#34;c1&#34;") || !strings.Contains(page.header.Get("Content-Security-Policy"), "script-src 'self'") {
+		t.Fatalf("%d %v\n%s", page.status, page.header, page.body)
+	}
+	if p.signedIn() {
+		t.Error("asking signs in")
+	}
+	p.post("/oauth2/passkey", url.Values{"code": {"alice 1"}}).expect(t, 303, "/app")
+	if !p.signedIn() || len(h.sessions.started) != 1 {
+		t.Fatal("not signed in")
+	}
+	s := h.sessions.started[0]
+	if d := cmp.Diff([]string{"user", "pop", "mfa"}, s.Identity.AMR); d != "" || s.Account != "alice" || s.Identity.Connection != "local" {
+		t.Errorf("%+v\n%s", s, d)
+	}
+	// It is no proof of the password.
+	if !s.Proved.IsZero() {
+		t.Error("the sign-in counts as a proof of the password")
+	}
+	// Attack: send the answer once more, with the cookie of then.
+	p.post("/oauth2/passkey", url.Values{"code": {"alice 1"}}).expect(t, 303, "/oauth2/sign_in")
+}
+
+func TestPasskeyAloneRefused(t *testing.T) {
+	h := open(t, nil)
+	for _, answer := range []string{"unknown 1", "closed 1", "gone 1", "", strings.Repeat("x", 17<<10)} {
+		p := h.person()
+		p.post("/oauth2/passkey", url.Values{"rd": {"/app"}}).expect(t, 303, "/oauth2/passkey")
+		before := p.cookies()["g_passkey"]
+		a := p.post("/oauth2/passkey", url.Values{"code": {answer}})
+		if a.status != 401 || !strings.Contains(a.body, "does not sign you in") || p.signedIn() {
+			t.Errorf("%.20q: %d\n%s", answer, a.status, a.body)
+		}
+		// The next try is about another challenge.
+		if after := p.cookies()["g_passkey"]; after == before || after == "" {
+			t.Errorf("%.20q: the challenge is asked again", answer)
+		}
+	}
+	p := h.person()
+	p.post("/oauth2/passkey", url.Values{}).expect(t, 303, "/oauth2/passkey")
+	if a := p.post("/oauth2/passkey", url.Values{"code": {"store-down"}}); a.status != 503 {
+		t.Errorf("store down: %d", a.status)
+	}
+	// Attack: sign a victim in as the attacker, from another site; or without
+	// ever having asked.
+	p = h.person()
+	if a := p.post("/oauth2/passkey", url.Values{}, "Sec-Fetch-Site", "cross-site"); a.status != 403 {
+		t.Errorf("cross-site: %d", a.status)
+	}
+	p.post("/oauth2/passkey", url.Values{"code": {"alice 1"}}).expect(t, 303, "/oauth2/sign_in")
+	p.get("/oauth2/passkey").expect(t, 302, "/oauth2/sign_in")
+	// Too late.
+	p.post("/oauth2/passkey", url.Values{}).expect(t, 303, "/oauth2/passkey")
+	h.advance(11 * time.Minute)
+	p.post("/oauth2/passkey", url.Values{"code": {"alice 8"}}).expect(t, 303, "/oauth2/sign_in")
+	if len(h.sessions.started) > 0 {
+		t.Errorf("started %+v", h.sessions.started)
+	}
+	for name, change := range map[string]func(*signin.Flow){
+		"no passkeys":  func(f *signin.Flow) { f.Passkeys = nil },
+		"no local":     func(f *signin.Flow) { f.Passwords = nil },
+		"not a method": func(f *signin.Flow) { f.Methods = []string{"totp"} },
+	} {
+		h := open(t, change)
+		for _, a := range []answer{h.person().get("/oauth2/passkey"), h.person().post("/oauth2/passkey", url.Values{})} {
+			if a.status != 404 {
+				t.Errorf("%s: %d", name, a.status)
+			}
+		}
+	}
+}

@@ -20,6 +20,7 @@ type question struct {
 	password bool       // the account that was found has a password
 	factor   bool       // and a second factor
 	others   []string   // and identities linked through these other connections, which are open
+	keeps    bool       // and its e-mail is not the connection's to change
 	proved   string     // the account that the person has proved to be theirs
 	now      time.Time
 }
@@ -59,7 +60,7 @@ func decideLinked(q question) (plan, error) {
 	if a.refused() {
 		return plan{}, denied(q.conn, auth.DeniedDisabled, "account "+a.ID)
 	}
-	b := synced(a, q.conn, q.id, q.password, q.now)
+	b := synced(a, q.conn, q.id, q.keeps, q.now)
 	if b.equal(a) {
 		return plan{verdict: auth.Unchanged, account: a, why: "the identity is linked to it, and nothing has changed"}, nil
 	}
@@ -112,7 +113,7 @@ func decideMatched(q question, a *Account) (plan, error) {
 		if confirm != "" {
 			why += ", and the person has proved it"
 		}
-		b := synced(a, q.conn, q.id, q.password, q.now)
+		b := synced(a, q.conn, q.id, q.keeps, q.now)
 		if !has {
 			b.Links = append(b.Links, link)
 		}

@@ -21,6 +21,9 @@ import (
 type Credentials interface {
 	HasPassword(ctx context.Context, account string) (bool, error)
 	HasFactor(ctx context.Context, account string) (bool, error)
+	// KeepsEmail reports whether the account has a password, or a factor that
+	// sends codes to an address: then no connection changes its e-mail.
+	KeepsEmail(ctx context.Context, account string) (bool, error)
 	// Forget removes the account's password and factors, for ever.
 	Forget(ctx context.Context, account string) error
 }

@@ -190,7 +190,7 @@ func (v visit) email() (c AttributeChange, any bool) {
 	case !v.conn.writes(v.after, config.AttrEmail, mode, false, true, was.Source):
 		c.What, c.Why = ChangeNotWritten, v.whyNotWritten(c, mode)
 	default:
-		c.What, c.Why = ChangeNotWritten, "the account has a password, or the address belongs to another account, or did until lately"
+		c.What, c.Why = ChangeNotWritten, "the account has a password or gets codes by mail, or the address belongs to another account, or did until lately"
 	}
 	return c, true
 }

@@ -78,5 +78,8 @@ func (c actorsCredentials) HasPassword(context.Context, string) (bool, error) { 
 // HasFactor implements Credentials.
 func (c actorsCredentials) HasFactor(context.Context, string) (bool, error) { return c.factor, nil }
 
+// KeepsEmail implements Credentials; the factor of a rehearsal sends no mail.
+func (c actorsCredentials) KeepsEmail(context.Context, string) (bool, error) { return c.password, nil }
+
 // Forget implements Credentials; nothing is deleted in a rehearsal.
 func (actorsCredentials) Forget(context.Context, string) error { return nil }

@@ -66,6 +66,7 @@ type credentials struct {
 	mu        sync.Mutex
 	passwords map[string]bool
 	factors   map[string]bool
+	mailed    map[string]bool // gets codes by mail
 	err       error
 }
 
@@ -79,6 +80,12 @@ func (c *credentials) HasFactor(_ context.Context, id string) (bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.factors[id], c.err
+}
+
+func (c *credentials) KeepsEmail(_ context.Context, id string) (bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.passwords[id] || c.mailed[id], c.err
 }
 
 func (c *credentials) Forget(_ context.Context, id string) error {
@@ -110,7 +117,7 @@ func newHouse(t testing.TB, st store.Store) *house {
 	t.Helper()
 	h := &house{
 		t: t, store: st, clock: newClock(), bus: &store.LocalBus{}, saw: &witness{},
-		creds: &credentials{passwords: map[string]bool{}, factors: map[string]bool{}},
+		creds: &credentials{passwords: map[string]bool{}, factors: map[string]bool{}, mailed: map[string]bool{}},
 		conf: &config.Config{
 			Local: config.Local{Enabled: true},
 			Connections: []config.Connection{

@@ -120,14 +120,17 @@ func (s *signIn) inform(ctx context.Context, q *question) (err error) {
 		would := q.byLink.clone()
 		syncEmail(would, s.conn, s.id, false, q.now)
 		if would.Email != q.byLink.Email {
-			q.password, err = s.Credentials.HasPassword(ctx, q.byLink.ID)
+			q.keeps, err = s.Credentials.KeepsEmail(ctx, q.byLink.ID)
 		}
 	case len(q.byEmail) == 1:
 		a := q.byEmail[0]
 		if q.password, err = s.Credentials.HasPassword(ctx, a.ID); err != nil {
 			return err
 		}
-		q.factor, err = s.Credentials.HasFactor(ctx, a.ID)
+		if q.factor, err = s.Credentials.HasFactor(ctx, a.ID); err != nil {
+			return err
+		}
+		q.keeps, err = s.Credentials.KeepsEmail(ctx, a.ID)
 		q.others = s.resolver.provedThrough(a, s.conn.ID)
 	}
 	return err

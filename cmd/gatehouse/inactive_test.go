@@ -26,8 +26,10 @@ func (nobodyOpen) List(context.Context, func(*auth.Session) error) error        
 func (nobodyOpen) EndAccount(context.Context, string) (int, error)               { return 0, nil }
 func (nobodyOpen) HasPassword(context.Context, string) (bool, error)             { return false, nil }
 
-func (nobodyOpen) HasFactor(context.Context, string) (bool, error) { return false, nil }
-func (nobodyOpen) Forget(context.Context, string) error            { return nil }
+func (nobodyOpen) HasFactor(context.Context, string) (bool, error)  { return false, nil }
+func (nobodyOpen) KeepsEmail(context.Context, string) (bool, error) { return false, nil }
+
+func (nobodyOpen) Forget(context.Context, string) error { return nil }
 
 // kept is an installation whose accounts were made by the commands.
 func kept(t *testing.T, in config.Inactive, names ...string) (*provision.Directory, store.Store) {

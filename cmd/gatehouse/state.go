@@ -222,6 +222,16 @@ func (c credentials) HasFactor(ctx context.Context, account string) (bool, error
 	return mfa.Satisfies(all), err
 }
 
+// KeepsEmail: whoever controls a connection would otherwise move the address to
+// which a reset, or the code of the next factor, is mailed.
+func (c credentials) KeepsEmail(ctx context.Context, account string) (bool, error) {
+	if has, err := c.HasPassword(ctx, account); has || err != nil {
+		return has, err
+	}
+	codes, err := c.s.emailCode.Enrolled(ctx, account)
+	return len(codes) > 0, err
+}
+
 func (c credentials) Forget(ctx context.Context, account string) error {
 	if _, err := c.s.sessions.EndAccount(ctx, account); err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"github.com/pquerna/otp/totp"
 
 	"gatehouse/auth"
+	"gatehouse/auth/mfa"
 )
 
 // addApp gives the account an authenticator app beside those that it has.
@@ -133,6 +134,18 @@ func TestCodesGoIntoTheOutbox(t *testing.T) {
 				by := auth.Claimant{Account: ada, Purpose: auth.PurposeEnrol, Binding: "x"}
 				if e, err := a.emailCode.Offer(t.Context(), by); err != nil || e.Hint != "a…@acme.example" {
 					t.Errorf("offer %+v, %v", e, err)
+				}
+				// Once codes go there, no connection moves the address.
+				for _, enrolled := range []bool{false, true} {
+					if keeps, err := (credentials{a}).KeepsEmail(t.Context(), ada); keeps != enrolled || err != nil {
+						t.Errorf("KeepsEmail = %v, %v, want %v", keeps, err, enrolled)
+					}
+					err := a.store.Update(t.Context(), mfa.EmailRecordKind+":"+ada, func([]byte) ([]byte, time.Duration, error) {
+						return []byte(`{"address":"ada@acme.example","since":"2026-01-01T00:00:00Z"}`), 0, nil
+					})
+					if err != nil {
+						t.Fatal(err)
+					}
 				}
 				by.Account = bob
 				if _, err := a.emailCode.Offer(t.Context(), by); !errors.Is(err, auth.ErrNotFound) {

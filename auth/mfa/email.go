@@ -112,6 +112,16 @@ func (e *EmailCode) barred(ctx context.Context, account, address string) (bool, 
 	return strings.EqualFold(mailedTo, address), nil
 }
 
+// Address returns the address at which the account gets codes, in full; "": it
+// gets none, or the record cannot be read. Errors: auth.ErrStoreDown.
+func (e *EmailCode) Address(ctx context.Context, account string) (string, error) {
+	rec, _, err := e.read(ctx, account)
+	if errors.Is(err, auth.ErrStoreDown) {
+		return "", err
+	}
+	return rec.Address, nil
+}
+
 // Holders returns the accounts that get codes by mail. Errors:
 // auth.ErrStoreDown.
 func (e *EmailCode) Holders(ctx context.Context) (map[string]bool, error) {

@@ -91,8 +91,9 @@ func (a *administration) doctor(ctx context.Context, args []string, stdout, stde
 }
 
 // records are what others than the directory keep for accounts. Sessions, their
-// lists, counters of attempts, known devices and sign-ins that are under way
-// are not among them: they expire, lead nobody to an account, and count as none
+// lists, counters of attempts, known devices, links to choose a password, codes
+// and mails that are on their way, enrolments that were offered and sign-ins
+// that are under way are not among them: they expire, lead nobody to an account, and count as none
 // where they cannot be read.
 func (a *administration) records() []provision.Records {
 	return []provision.Records{
@@ -133,8 +134,12 @@ type healthView struct {
 func writeHealth(w io.Writer, h provision.Health) error {
 	var text strings.Builder
 	fmt.Fprintf(&text, "looked at %s, %s\n", counted(h.Accounts, "account"), plural(h.Entries, "entry", "entries"))
+	width := 0
+	for kind := range h.Records {
+		width = max(width, len(kind))
+	}
 	for _, kind := range slices.Sorted(maps.Keys(h.Records)) {
-		fmt.Fprintf(&text, "  %-9s %d\n", kind, h.Records[kind])
+		fmt.Fprintf(&text, "  %-*s  %d\n", width, kind, h.Records[kind])
 	}
 	for _, f := range h.Findings {
 		writeFinding(&text, f)

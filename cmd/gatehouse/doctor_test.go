@@ -178,8 +178,8 @@ func TestWriteHealth(t *testing.T) {
 		Repaired: 1, Remain: 1, Harmless: 5,
 	}
 	want := `looked at 2 accounts, 1 entry
-  account   2
-  link      1
+  account  2
+  link     1
 
 duplicate-email
   record   email:1

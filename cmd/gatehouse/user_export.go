@@ -19,13 +19,16 @@ import (
 // value of a cookie.
 type exportView struct {
 	provision.View
-	HasPassword  bool                     `json:"has_password"`
-	PasswordSet  time.Time                `json:"password_set,omitzero"`
-	Factors      []factorView             `json:"factors"`
-	KnownDevices []deviceView             `json:"known_devices"`
-	Sessions     []exportSession          `json:"sessions"`
-	History      []provision.HistoryEntry `json:"history"`
-	HistoryCut   bool                     `json:"history_truncated"`
+	HasPassword       bool                     `json:"has_password"`
+	PasswordSet       time.Time                `json:"password_set,omitzero"`
+	PasswordMailed    string                   `json:"password_mailed,omitempty"` // address to which the link went by which it was chosen
+	Factors           []factorView             `json:"factors"`
+	CodesMailed       string                   `json:"codes_mailed,omitempty"` // address to which the codes of a factor go
+	EnrolmentDemanded bool                     `json:"enrolment_demanded,omitempty"`
+	KnownDevices      []deviceView             `json:"known_devices"`
+	Sessions          []exportSession          `json:"sessions"`
+	History           []provision.HistoryEntry `json:"history"`
+	HistoryCut        bool                     `json:"history_truncated"`
 }
 
 // deviceView is a browser that has signed in with a password.
@@ -40,6 +43,9 @@ type exportSession struct {
 	ACR        string              `json:"acr,omitempty"`
 	AuthTime   time.Time           `json:"auth_time,omitzero"`
 	IdPSession string              `json:"idp_session,omitempty"`
+	Proved     time.Time           `json:"proved,omitzero"`      // the account's own password and factor
+	Address    string              `json:"address,omitempty"`    // from which it was begun
+	Agent      string              `json:"agent,omitempty"`      // the browser of then
 	Attributes map[string][]string `json:"attributes,omitempty"` // that only this session has
 }
 
@@ -108,6 +114,15 @@ func (a *administration) export(ctx context.Context, account provision.View) (v 
 	if v.PasswordSet, err = a.passwords.Since(ctx, account.ID); err != nil {
 		return v, err
 	}
+	if v.PasswordMailed, err = a.passwords.MailedTo(ctx, account.ID); err != nil {
+		return v, err
+	}
+	if v.CodesMailed, err = a.emailCode.Address(ctx, account.ID); err != nil {
+		return v, err
+	}
+	if v.EnrolmentDemanded, err = a.factors.Demands.Demanded(ctx, account.ID); err != nil {
+		return v, err
+	}
 	factors, err := a.factors.All(ctx, account.ID)
 	if err != nil {
 		return v, err
@@ -124,7 +139,7 @@ func (a *administration) export(ctx context.Context, account provision.View) (v 
 		v.Sessions = append(v.Sessions, exportSession{
 			sessionView: newSessionView(s, account.Username),
 			Issuer:      s.Identity.Issuer, ACR: s.Identity.ACR, AuthTime: s.Identity.AuthTime,
-			IdPSession: s.IdPSession, Attributes: s.Identity.Attributes,
+			IdPSession: s.IdPSession, Proved: s.Proved, Address: s.Client.Address, Agent: s.Client.Agent, Attributes: s.Identity.Attributes,
 		})
 		return nil
 	})

@@ -25,6 +25,7 @@ type New struct {
 	Name       string
 	Groups     []string
 	Attributes map[string][]string
+	Disabled   bool // from its first moment
 }
 
 // Edit is a change by an administrator. What is nil or not named stays.
@@ -37,22 +38,11 @@ type Edit struct {
 	Unset      []string            // removed, whoever gave them
 }
 
-// Add makes an active account. Errors: *RefusedError, auth.ErrStoreDown.
+// Add makes an account. Errors: *RefusedError, auth.ErrStoreDown.
 func (d *Directory) Add(ctx context.Context, n New) (View, error) {
-	now := d.now()
-	a := &Account{
-		Version: accountVersion, Created: now, Source: auth.Local, Attributes: map[string]Attribute{},
-	}
-	if err := d.edit(a, Edit{Email: &n.Email, Name: &n.Name, Groups: &n.Groups, Attributes: n.Attributes}); err != nil {
-		return View{}, err
-	}
-	username, err := NormalizeUsername(n.Username, a.verifiedEmail())
+	a, err := d.draft(n)
 	if err != nil {
-		return View{}, &RefusedError{"username", fmt.Sprintf("%q cannot be one: %v", n.Username, err)}
-	}
-	a.Username = username
-	if err := d.fits(a.Username, a.verifiedEmail()); err != nil {
-		return View{}, &RefusedError{"account", err.Error()}
+		return View{}, err
 	}
 	b := d.book()
 	err = b.run(ctx, func(ctx context.Context) error {
@@ -74,6 +64,28 @@ func (d *Directory) Add(ctx context.Context, n New) (View, error) {
 		return View{}, storeTrouble("add account", err)
 	}
 	return a.view(), nil
+}
+
+// draft is the account that Add would make. Errors: *RefusedError.
+func (d *Directory) draft(n New) (*Account, error) {
+	a := &Account{
+		Version: accountVersion, Created: d.now(), Source: auth.Local, Attributes: map[string]Attribute{}, Status: Active,
+	}
+	if n.Disabled {
+		a.Status = Disabled
+	}
+	if err := d.edit(a, Edit{Email: &n.Email, Name: &n.Name, Groups: &n.Groups, Attributes: n.Attributes}); err != nil {
+		return nil, err
+	}
+	username, err := NormalizeUsername(n.Username, a.verifiedEmail())
+	if err != nil {
+		return nil, &RefusedError{"username", fmt.Sprintf("%q cannot be one: %v", n.Username, err)}
+	}
+	a.Username = username
+	if err := d.fits(a.Username, a.verifiedEmail()); err != nil {
+		return nil, &RefusedError{"account", err.Error()}
+	}
+	return a, nil
 }
 
 // take reserves a name for an administrator's account, who is told if somebody

@@ -319,7 +319,8 @@ func (s *signIn) username(ctx context.Context, a *Account, link name) (name, err
 }
 
 // write makes a new account whose names are reserved: pending first, then the
-// names in the given order, the link last, then active.
+// names in the given order, the link last, then active, or disabled from the
+// beginning.
 func (b *booking) write(ctx context.Context, a *Account, mine []name) error {
 	a.Origin, a.Decision = b.decision, b.decision
 	draft := a.clone()
@@ -337,6 +338,8 @@ func (b *booking) write(ctx context.Context, a *Account, mine []name) error {
 			return err
 		}
 	}
-	a.Status, a.Change = Active, nil
+	if a.Change = nil; a.Status != Disabled {
+		a.Status = Active
+	}
 	return b.swap(ctx, draft, a)
 }

@@ -18,6 +18,12 @@
 // limited for the account, but a stranger is only told of those under the login
 // that he typed himself.
 //
+// Passwords may come from other programs (Import): their hashes count until the
+// first right sign-in. Beside such a hash argon2id is run as well, so the answer
+// comes later than for an unknown name, by what the foreign hash costs, and never
+// sooner. That difference remains: an unknown name cannot be given the cost of a
+// hash that only some accounts have.
+//
 // The package finds accounts through the Accounts interface and never changes
 // them. It knows nothing of second factors and makes no session: a right
 // password is one step of a sign-in.

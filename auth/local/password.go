@@ -40,6 +40,8 @@ type record struct {
 	// Mailed is the address to which the link went by which it was chosen; empty:
 	// it was chosen otherwise.
 	Mailed string `json:"mailed,omitempty"`
+	// Foreign says that another program made the hash; see Import.
+	Foreign bool `json:"foreign,omitempty"`
 }
 
 // Authenticate checks a password. Login is a username or a verified e-mail in
@@ -83,8 +85,7 @@ func (p *Passwords) Authenticate(ctx context.Context, login, password string) (a
 	if len(password) > maxPassword {
 		password, active = "", false
 	}
-	password = prepare(password)
-	ok, stale := p.Hasher.verify(rec.Hash, password)
+	ok, stale := p.Hasher.check(rec, password)
 	if !ok || !active {
 		return auth.Identity{}, auth.ErrWrongPassword
 	}
@@ -92,7 +93,7 @@ func (p *Passwords) Authenticate(ctx context.Context, login, password string) (a
 		p.warn(ctx, "a right password stays counted as an attempt", account, err)
 	}
 	if stale {
-		p.rehash(ctx, account, value, rec, password)
+		p.rehash(ctx, account, value, rec, prepare(password))
 	}
 	return auth.Identity{
 		Connection: auth.Local,
@@ -193,11 +194,11 @@ func (p *Passwords) Delete(ctx context.Context, account string) error {
 	return p.Throttle.Forget(ctx, account)
 }
 
-// rehash replaces a hash that was made with other parameters. It writes only
+// rehash replaces a hash that was made with other parameters, or elsewhere. It writes only
 // over the very value that was verified: were the password changed meanwhile,
 // writing the old one back would undo a reset.
 func (p *Passwords) rehash(ctx context.Context, account string, verified []byte, rec record, password string) {
-	rec.Hash = p.Hasher.hash(password)
+	rec.Hash, rec.Foreign = p.Hasher.hash(password), false
 	value, err := json.Marshal(rec)
 	if err == nil {
 		err = p.Store.Update(ctx, key(account), func(old []byte) ([]byte, time.Duration, error) {

@@ -17,6 +17,12 @@ func CheckRecord(_ string, value []byte) error {
 	if json.Unmarshal(value, &rec) != nil {
 		return errors.New("decode password record: it is not JSON of the form that this version knows")
 	}
+	if rec.Foreign {
+		if err := Importable(rec.Hash); err != nil {
+			return fmt.Errorf("decode password record: %w", err)
+		}
+		return nil
+	}
 	if _, err := parsePHC(rec.Hash); err != nil {
 		return fmt.Errorf("decode password record: %w", err)
 	}

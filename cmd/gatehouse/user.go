@@ -30,13 +30,16 @@ const userUsage = `usage: gatehouse user COMMAND [flags]
   require-mfa NAME    the next local sign-in enrols a second factor, after it has proved one where there is one
   unlock NAME         forget the wrong passwords and codes that were tried at it
   unlink NAME         cut the tie to an identity provider  --connection ID [--subject S]
+  import              add the accounts of a file, with their passwords  --htpasswd F | --accounts F | --authelia F  [--dry-run]
   inactive            run the rule jit_provisioning.inactive now  [--dry-run | --force]
 
 NAME is the username, the e-mail or the id of an account.
 --config F names the configuration (config.yaml); --json prints for programs.
 --groups replaces the groups that were assigned here, --email "" removes the e-mail.
 After --username the former name stays reserved for the account; applications see the new one at once.
-inactive --dry-run changes nothing; --force acts also on more than half of all accounts at once.
+import reads Apache's NAME:HASH, a JSON list of {username, email, name, groups, attributes, password_hash, disabled},
+or Authelia's users file; - is the standard input. Accounts that are there already stay as they are.
+--dry-run changes nothing; --force acts also on more than half of all accounts at once.
 
 Exit code 0: done; 1: refused or failed, there is no such account, or no such rule; 2: usage.
 `
@@ -58,6 +61,8 @@ type userCommand struct {
 	setupLink, mailLink     bool
 
 	attributes map[string][]string // attr, read
+
+	htpasswd, accounts, authelia optional // files to import; - is the standard input
 
 	link *setupView // that the command has made
 }
@@ -88,6 +93,7 @@ func userVerbs() map[string][]string {
 		"require-mfa":  {},
 		"unlock":       {},
 		"unlink":       {flagConnection, "subject"},
+		"import":       {"htpasswd", "accounts", "authelia", "dry-run"},
 		"inactive":     {"dry-run", "force"},
 	}
 }
@@ -134,15 +140,15 @@ func (c *userCommand) define(flags *flag.FlagSet, name string) {
 	default:
 		flags.Var(map[string]flag.Value{
 			"username": &c.username, "email": &c.email, "name": &c.fullName, "groups": &c.groups, "subject": &c.subject,
-			"factor": &c.factor,
-			"group":  &c.group, "attr": &c.attr, "unset": &c.unset,
+			"factor": &c.factor, "htpasswd": &c.htpasswd, "accounts": &c.accounts, "authelia": &c.authelia,
+			"group": &c.group, "attr": &c.attr, "unset": &c.unset,
 		}[name], name, "")
 	}
 }
 
 // complete judges what the flags alone do not tell.
 func (c *userCommand) complete(names []string) (err error) {
-	nameless := c.verb == "list" || c.verb == "inactive" || c.all
+	nameless := c.verb == "list" || c.verb == "inactive" || c.verb == "import" || c.all
 	switch {
 	case nameless && c.all && len(names) > 0:
 		return fmt.Errorf("export takes a name or --all, and not both: %q", names[0])
@@ -154,6 +160,8 @@ func (c *userCommand) complete(names []string) (err error) {
 		return errors.New("a set-up link is either printed or mailed")
 	case c.dryRun && c.force:
 		return errors.New("--dry-run changes nothing, so there is nothing to --force")
+	case c.verb == "import":
+		return c.completeImport()
 	case nameless:
 		return nil
 	case c.verb == "export" && (len(names) == 0 || names[0] == ""):
@@ -193,10 +201,14 @@ func runUser(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return usageError(stderr, "user", err, userUsage)
 	}
 	command := adminsock.Command{Args: append([]string{"user"}, args...)}
-	if c.all || c.verb == "inactive" {
+	if c.all || c.verb == "inactive" || c.verb == "import" {
 		command.Within = longCommand
 	}
-	if c.passwordStdin {
+	if c.verb == "import" {
+		if command.Stdin, err = c.importFile(stdin); err != nil {
+			return failed(stderr, err)
+		}
+	} else if c.passwordStdin {
 		password, err := passwordLine(stdin)
 		if err != nil {
 			return failed(stderr, err)

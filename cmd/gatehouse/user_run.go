@@ -51,7 +51,12 @@ func (a *administration) user(ctx context.Context, args []string, stdin []byte, 
 			return failed(stderr, err)
 		}
 	}
-	if err := a.execute(ctx, c, password, stdout, stderr); err != nil {
+	if c.verb == "import" {
+		err = a.importAccounts(ctx, c, stdin, stdout, stderr)
+	} else {
+		err = a.execute(ctx, c, password, stdout, stderr)
+	}
+	if err != nil {
 		return failed(stderr, forPeople(err))
 	}
 	return exitOK

@@ -18,8 +18,11 @@ import (
 // null.
 type accountView struct {
 	provision.View
-	HasPassword bool     `json:"has_password"`
-	Factors     []string `json:"factors"`
+	HasPassword bool `json:"has_password"`
+	// PasswordImported is the algorithm of a password that was imported and not
+	// used since; a list of accounts has none.
+	PasswordImported string   `json:"password_imported,omitempty"`
+	Factors          []string `json:"factors"`
 	// SetupLink is there where the command has made one.
 	SetupLink *setupView `json:"setup_link,omitempty"`
 	// Authenticators are what Factors are the kinds of; a list of accounts has
@@ -33,8 +36,13 @@ func (a *administration) view(ctx context.Context, account provision.View) (acco
 	if err != nil {
 		return accountView{}, err
 	}
+	imported, err := a.passwords.Imported(ctx, account.ID)
+	if err != nil {
+		return accountView{}, err
+	}
 	factors, err := a.factors.All(ctx, account.ID)
 	v := newView(account, password, nil)
+	v.PasswordImported = imported
 	v.Authenticators = factorViews(factors)
 	for _, f := range factors {
 		if !slices.Contains(v.Factors, f.Kind) {
@@ -109,7 +117,9 @@ func writeAccount(w io.Writer, v accountView) error {
 	rows("groups", groups)
 	rows("attributes", attributes)
 	rows("links", links)
-	if v.HasPassword {
+	if v.PasswordImported != "" {
+		row("password", "yes (imported as "+v.PasswordImported+", not used since)")
+	} else if v.HasPassword {
 		row("password", "yes")
 	} else {
 		row("password", "none")

@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	maxCommand = 2 << 20  // bytes of a request: one that brings 1 MiB, as text
+	maxCommand = 12 << 20 // bytes of a request: one that brings 8 MiB, as text
 	pieceSize  = 32 << 10 // bytes of what is printed that are sent together
 	// probeTimeout is how long a server that holds the socket may take to
 	// accept a connection before it counts as answering.

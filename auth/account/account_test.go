@@ -218,6 +218,27 @@ func TestAddFactor(t *testing.T) {
 	}
 }
 
+// A passkey is made by a script of ours, on the one page that may run it.
+func TestAddPasskey(t *testing.T) {
+	h := open(t)
+	expect(t, h.post("alice", "/factors/add", "kind", "passkey"), http.StatusSeeOther, "/oauth2/account/factors/confirm?kind=passkey")
+	w := h.get("alice", "/factors/confirm?kind=passkey")
+	shows(t, w, `data-webauthn="create"`, "&#34;challenge&#34;:&#34;c1&#34;")
+	if !strings.Contains(w.Header().Get("Content-Security-Policy"), "script-src 'self'") {
+		t.Errorf("the script may not run: %v", w.Header())
+	}
+	if w := h.get("alice", ""); strings.Contains(w.Header().Get("Content-Security-Policy"), "script-src") {
+		t.Error("scripts may run on the overview")
+	}
+	w = h.post("alice", "/factors/confirm", "kind", "passkey", "code", "000000")
+	expect(t, w, http.StatusUnauthorized, "")
+	shows(t, w, "passkey could not be added")
+	expect(t, h.post("alice", "/factors/confirm", "kind", "passkey", "code", "123456"), http.StatusSeeOther, "/oauth2/account#factors")
+	if diff := cmp.Diff([]string{"alice second_factor_enrolled passkey"}, h.events); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // An offer that has rested for too long is no offer, and neither is one of a
 // kind that may not be used.
 func TestOffersThatDoNotStand(t *testing.T) {
@@ -226,7 +247,7 @@ func TestOffersThatDoNotStand(t *testing.T) {
 	h.now = h.now.Add(11 * time.Minute)
 	h.sessions["alice"].Proved = h.now
 	expect(t, h.post("alice", "/factors/confirm", "kind", "totp", "code", "123456"), http.StatusConflict, "")
-	expect(t, h.post("alice", "/factors/add", "kind", "passkey"), http.StatusNotFound, "")
+	expect(t, h.post("alice", "/factors/add", "kind", "email_code"), http.StatusNotFound, "")
 }
 
 func TestRenameAndRemoveFactors(t *testing.T) {

@@ -17,9 +17,11 @@ import (
 
 const (
 	problemCode = "That code did not match. Type the one that is shown now."
-	problemMany = "Too many attempts. Wait a while and try again."
-	problemFull = "It could not be added: you have too many of this kind, or what was offered is too old. Begin again."
-	problemNone = "That cannot be added to your account now."
+	// problemPasskey is about an answer that a browser gave, and nobody typed.
+	problemPasskey = "That passkey could not be added. Try again, or use another device."
+	problemMany    = "Too many attempts. Wait a while and try again."
+	problemFull    = "It could not be added: you have too many of this kind, or what was offered is too old. Begin again."
+	problemNone    = "That cannot be added to your account now."
 )
 
 // maxCode bounds an answer, in bytes: a passkey's is a JSON document.
@@ -94,7 +96,11 @@ func (a *Account) confirm(v *visit) error {
 	switch {
 	case errors.Is(err, auth.ErrWrongCode):
 		a.audit(v, "factor_failed", slog.String("factor", kind))
-		return a.offerPage(v, http.StatusUnauthorized, e, problemCode)
+		problem := problemCode
+		if len(e.Options) > 0 {
+			problem = problemPasskey
+		}
+		return a.offerPage(v, http.StatusUnauthorized, e, problem)
 	case errors.Is(err, auth.ErrInvalidState):
 		return a.show(v, http.StatusConflict, problemFull)
 	case err != nil:
@@ -120,7 +126,7 @@ func (a *Account) offerPage(v *visit, status int, e auth.Enrolment, problem stri
 	if err != nil {
 		return err
 	}
-	d := web.AddFactor{Kind: e.Kind, Account: label, Secret: e.Secret, URL: e.URL, Hint: e.Hint, Problem: problem}
+	d := web.AddFactor{Kind: e.Kind, Account: label, Secret: e.Secret, URL: e.URL, Hint: e.Hint, Options: string(e.Options), Problem: problem}
 	if e.URL != "" {
 		if d.QR, err = a.QR(e.URL); err != nil {
 			return err

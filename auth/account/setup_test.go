@@ -69,7 +69,7 @@ func open(t testing.TB) *house {
 			return []web.Header{{Name: "X-Forwarded-User", Value: p.User}}
 		},
 		Sessions: h, Profiles: h, Links: h, Passwords: h, Factors: h, Turns: h, Recovery: h,
-		Enrollers: []auth.Enroller{enroller{h}}, Events: h,
+		Enrollers: []auth.Enroller{enroller{h}, passkeys{enroller{h}}}, Events: h,
 		Store: mem, Index: index, Keys: keys,
 		Pages: &web.Pages{Prefix: "/oauth2"},
 		QR:    func(string) (string, error) { return "data:image/png;base64,QR", nil },
@@ -323,4 +323,13 @@ func (e enroller) Confirm(_ context.Context, c auth.Claimant, offered auth.Enrol
 	}
 	e.h.factors[c.Account] = append(e.h.factors[c.Account], auth.Authenticator{ID: "new", Kind: offered.Kind, Name: "App"})
 	return nil
+}
+
+// passkeys are made by a browser, which answers 123456.
+type passkeys struct{ enroller }
+
+func (passkeys) Kind() string { return "passkey" }
+
+func (passkeys) Offer(context.Context, auth.Claimant) (auth.Enrolment, error) {
+	return auth.Enrolment{Kind: "passkey", Options: []byte(`{"challenge":"c1"}`)}, nil
 }

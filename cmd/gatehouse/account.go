@@ -40,7 +40,7 @@ func (a *app) account() *account.Account {
 	}
 	for _, f := range a.factors.Kinds {
 		e, enrols := f.(auth.Enroller)
-		if enrols && f.Kind() != mfa.PasskeyKind && slices.Contains(a.cfg.MFA.Methods, f.Kind()) {
+		if enrols && slices.Contains(a.cfg.MFA.Methods, f.Kind()) {
 			page.Enrollers = append(page.Enrollers, e)
 		}
 	}

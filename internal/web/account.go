@@ -75,8 +75,11 @@ type AddFactor struct {
 	URL     string // TOTP: otpauth:// key URI
 	QR      string // TOTP: the key URI as a data: URL of a PNG
 	Hint    string // e-mail: where the code was sent, in part
+	Options string // passkey: as JSON for navigator.credentials.create
 	Problem string
 }
+
+func (f AddFactor) scripted() bool { return f.Options != "" }
 
 // Codes is the page that shows recovery codes, once.
 type Codes struct {

@@ -144,6 +144,12 @@ func gallery(t testing.TB) []exhibit {
 		{"account_pass_through", account(web.Account{User: "partner:4711", Through: "Partner", PassThrough: true, Headers: []web.Header{
 			{Name: "X-Forwarded-User", Value: "partner:4711"}, {Name: "X-Forwarded-Email"}, {Name: "X-Forwarded-Groups", Value: "visitors,suppliers"},
 		}})},
+		{"account_factor_passkey", func(p *web.Pages, w http.ResponseWriter, r *http.Request) {
+			p.AddFactor(w, r, 200, web.AddFactor{Kind: "passkey", Account: "employee", Options: `{"challenge":"AAAA"}`})
+		}},
+		{"account_factor_refused_passkey", func(p *web.Pages, w http.ResponseWriter, r *http.Request) {
+			p.AddFactor(w, r, 401, web.AddFactor{Kind: "passkey", Account: "employee", Options: `{"challenge":"AAAA"}`, Problem: "That passkey could not be added. Try again, or use another device."})
+		}},
 		{"account_password", func(p *web.Pages, w http.ResponseWriter, r *http.Request) {
 			p.NewPassword(w, r, 200, web.NewPassword{Account: "employee"})
 		}},

@@ -113,7 +113,7 @@ func (r *Resolver) UnlinkOwn(ctx context.Context, account string, l auth.LinkedI
 				return auth.ErrLastWay
 			}
 		}
-		return b.cut(ctx, a, next, cut)
+		return b.cut(ctx, a, next, l.Connection, cut)
 	})
 	return err
 }

@@ -106,23 +106,19 @@ func (d *Directory) bury(ctx context.Context, n name, a *Account, until time.Tim
 // use. Errors: auth.ErrNotFound, *RefusedError, auth.ErrStoreDown.
 func (d *Directory) Unlink(ctx context.Context, who, connection string, subject *string) (View, error) {
 	return d.alter(ctx, who, func(ctx context.Context, b *booking, a, next *Account) error {
-		return b.cut(ctx, a, next, func(l Link) bool {
-			return l.Connection == connection && (subject == nil || l.Subject == *subject)
-		})
+		return b.cut(ctx, a, next, connection, func(l Link) bool { return subject == nil || l.Subject == *subject })
 	})
 }
 
-// cut writes an account without the links for which f holds, which are of one
-// connection. Errors: *RefusedError when there are none, errReplan, and those
-// of the store.
-func (b *booking) cut(ctx context.Context, a, next *Account, f func(Link) bool) error {
-	connection := ""
+// cut writes an account without the links to a connection for which f holds.
+// Errors: *RefusedError when there are none, errReplan, and those of the store.
+func (b *booking) cut(ctx context.Context, a, next *Account, connection string, f func(Link) bool) error {
+	cut := func(l Link) bool { return l.Connection == connection && f(l) }
 	entries := map[string][]byte{}
 	for _, l := range a.Links {
-		if !f(l) {
+		if !cut(l) {
 			continue
 		}
-		connection = l.Connection
 		key := b.names().link(l).key
 		value, err := b.Store.Get(ctx, key)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
@@ -134,9 +130,9 @@ func (b *booking) cut(ctx context.Context, a, next *Account, f func(Link) bool) 
 		entries[key] = value
 	}
 	if len(entries) == 0 {
-		return &RefusedError{"link", a.Username + " has no such link"}
+		return &RefusedError{"link", a.Username + " has no such link to " + connection}
 	}
-	next.Links = slices.DeleteFunc(next.Links, f)
+	next.Links = slices.DeleteFunc(next.Links, cut)
 	next.Groups = slices.DeleteFunc(next.Groups, func(g Group) bool { return g.Source == connection })
 	if err := b.replace(ctx, a, next); err != nil {
 		return err

@@ -13,12 +13,17 @@ import (
 // mailing is a gateway with local accounts whose mails go to s.
 func mailing(t testing.TB, s *servers.SMTP, more string) *servers.Gateway {
 	t.Helper()
-	application := servers.StartApp(t)
+	return servers.NewGateway(t, binary, localOnly(servers.StartApp(t).URL, mailTo(s, more)))
+}
+
+// mailTo is the mail of a config whose server is s. More are further keys, with
+// a comma before each.
+func mailTo(s *servers.SMTP, more string) string {
 	security := "tls: none"
 	if s.CA != "" {
 		security = "ca_file: " + s.CA
 	}
-	return servers.NewGateway(t, binary, localOnly(application.URL, fmt.Sprintf("mail: {address: %q, from: \"Acme <gate@acme.example>\", %s%s}", s.Addr, security, more)))
+	return fmt.Sprintf("mail: {address: %q, from: \"Acme <gate@acme.example>\", %s%s}", s.Addr, security, more)
 }
 
 // mailInQueue is an entry of gatehouse mail list --json.

@@ -121,11 +121,11 @@ func (p *Passwords) find(ctx context.Context, login string) (account, username s
 // Remember finishes a local sign-in: it forgets the attempts before it and
 // returns the value by which the browser is a known device of the account for
 // throttle.DeviceLife. The browser's present value, if any, is that of
-// throttle.Device. Errors: auth.ErrStoreDown.
-func (p *Passwords) Remember(ctx context.Context, account string) (device string, err error) {
+// throttle.Device; isNew is that of throttle.Remember. Errors: auth.ErrStoreDown.
+func (p *Passwords) Remember(ctx context.Context, account string) (device string, isNew bool, err error) {
 	present := throttle.Device(ctx)
 	if err := p.Throttle.Reset(ctx, account, present); err != nil {
-		return "", err
+		return "", false, err
 	}
 	return p.Throttle.Remember(ctx, account, present)
 }

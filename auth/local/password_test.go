@@ -275,7 +275,7 @@ func TestParallelGuesses(t *testing.T) {
 // the browser in which he signed in before.
 func TestKnownDevice(t *testing.T) {
 	p, _ := newPasswords(t)
-	device, err := p.Remember(t.Context(), "a1")
+	device, _, err := p.Remember(t.Context(), "a1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -288,7 +288,7 @@ func TestKnownDevice(t *testing.T) {
 	if _, err := p.Authenticate(throttle.WithDevice(t.Context(), device), "ada", right); err != nil {
 		t.Errorf("on the known device: %v", err)
 	}
-	if got, err := p.Remember(throttle.WithDevice(t.Context(), device), "a1"); err != nil || got != device {
+	if got, isNew, err := p.Remember(throttle.WithDevice(t.Context(), device), "a1"); err != nil || isNew || got != device {
 		t.Errorf("the known device got another value (error %v)", err)
 	}
 	// Finishing a sign-in there is no reason to give the stranger new guesses.
@@ -308,7 +308,7 @@ func TestFinishedSignInForgetsAttempts(t *testing.T) {
 		if _, err := p.Authenticate(t.Context(), "ada", right); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := p.Remember(t.Context(), "a1"); err != nil {
+		if _, _, err := p.Remember(t.Context(), "a1"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -426,7 +426,7 @@ func TestStoreTrouble(t *testing.T) {
 	}
 	_, signIn := p.Authenticate(t.Context(), "ada", right)
 	_, has := p.HasPassword(t.Context(), "a1")
-	_, remember := p.Remember(t.Context(), "a1")
+	_, _, remember := p.Remember(t.Context(), "a1")
 	_, holders := p.Holders(t.Context())
 	for name, err := range map[string]error{
 		"authenticate": signIn, "has": has, "remember": remember, "holders": holders,

@@ -198,7 +198,7 @@ func TestGuessesAreThrottled(t *testing.T) {
 		t.Errorf("right code while locked: %v, want *auth.Throttled", err)
 	}
 	// The lock did not use the code up; a known device is not locked.
-	device, err := f.Throttle.Remember(t.Context(), "a", "")
+	device, _, err := f.Throttle.Remember(t.Context(), "a", "")
 	if err != nil {
 		t.Fatal(err)
 	}

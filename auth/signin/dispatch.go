@@ -78,7 +78,7 @@ func (f *Flow) dispatch(w http.ResponseWriter, r *http.Request, at reached) erro
 			return err
 		}
 		at.pending.Outcome = outcome
-		owed, err := f.owesEnrolment(r.Context(), at.pending)
+		owed, err := f.demanded(r.Context(), outcome.Account)
 		if err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -133,9 +134,10 @@ func (directory) Proves(_ context.Context, id auth.Identity, account string) err
 // passwords knows alice, bob and mallory, whose passwords are "right".
 type passwords struct {
 	mu      sync.Mutex
-	devices []string          // that came with attempts
-	as      map[string]string // login: whose it has become
-	during  func()            // while one is judged
+	devices []string            // that came with attempts
+	as      map[string]string   // login: whose it has become
+	known   map[string][]string // account: devices
+	during  func()              // while one is judged
 }
 
 func (p *passwords) Authenticate(ctx context.Context, login, password string) (auth.Identity, error) {
@@ -165,7 +167,19 @@ func (p *passwords) HasPassword(_ context.Context, account string) (bool, error)
 	return account == "alice" || account == "bob" || account == "mallory", nil
 }
 
-func (p *passwords) Remember(context.Context, string) (string, error) { return cookie.NewID(), nil }
+func (p *passwords) Remember(ctx context.Context, account string) (device string, isNew bool, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if device = throttle.Device(ctx); slices.Contains(p.known[account], device) {
+		return device, false, nil
+	}
+	if p.known == nil {
+		p.known = map[string][]string{}
+	}
+	device, isNew = cookie.NewID(), len(p.known[account]) > 0
+	p.known[account] = append(p.known[account], device)
+	return device, isNew, nil
+}
 
 // factor passes the code "123456" once per account and time.
 type factor struct {

@@ -99,15 +99,19 @@ func with(list []string, more ...string) []string {
 }
 
 // remember makes this browser a known device of the account, so that a
-// stranger's attempts cannot lock its owner out here. Failing at that is no
-// reason to refuse somebody who has proved everything.
+// stranger's attempts cannot lock its owner out here, and tells the owner of one
+// that is new: it may be somebody else's. Failing at that is no reason to refuse
+// somebody who has proved everything.
 func (f *Flow) remember(w http.ResponseWriter, r *http.Request, account string) {
-	device, err := f.Passwords.Remember(throttle.WithDevice(r.Context(), f.device(r)), account)
+	device, isNew, err := f.Passwords.Remember(throttle.WithDevice(r.Context(), f.device(r)), account)
 	if err != nil {
 		f.warn(r, "the device could not be remembered", err)
 		return
 	}
 	f.Cookies.SetStep(w, f.Cookies.Step(deviceSuffix), device, throttle.DeviceLife)
+	if isNew {
+		f.Events.Happened(r.Context(), account, auth.EventNewDevice, "")
+	}
 }
 
 // leave sends the person to where the sign-in began. A Strict cookie is not

@@ -15,8 +15,9 @@ type Passwords interface {
 	// auth.ErrWrongPassword, *auth.Throttled, auth.ErrStoreDown.
 	Authenticate(ctx context.Context, login, password string) (auth.Identity, error)
 	// Remember makes the device known to the account and returns what the
-	// browser keeps for it. The context carries the device it had.
-	Remember(ctx context.Context, account string) (device string, err error)
+	// browser keeps for it. The context carries the device it had. It is new to
+	// an account that knows others and not this one. Errors: auth.ErrStoreDown.
+	Remember(ctx context.Context, account string) (device string, isNew bool, err error)
 	HasPassword(ctx context.Context, account string) (bool, error)
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"gatehouse/auth"
 	"gatehouse/auth/signin"
 )
 
@@ -91,4 +92,53 @@ func TestPasskeyAloneRefused(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Who comes in by passkey enrols what an administrator demands, and owes no
+// proof of it before.
+func TestPasskeyAloneAndADemand(t *testing.T) {
+	totp := &enrolling{simple{kind: "totp", has: used(1)}}
+	h := open(t, func(f *signin.Flow) { f.Factors, f.Demands = []auth.Factor{totp}, &demands{open: true} })
+	p := h.person()
+	p.post("/oauth2/passkey", url.Values{"rd": {"/app"}})
+	p.post("/oauth2/passkey", url.Values{"code": {"alice 1"}}).expect(t, 303, "/oauth2/mfa")
+	if p.signedIn() {
+		t.Error("the demand is not met")
+	}
+	p.post("/oauth2/mfa", url.Values{"enrol": {"totp"}}).expect(t, 303, "/oauth2/mfa")
+	p.post("/oauth2/mfa", url.Values{"method": {"totp"}, "code": {"totp"}}).expect(t, 303, "/app")
+	if got := h.sessions.started[0]; len(totp.has) != 2 || !got.Proved.IsZero() {
+		t.Errorf("enrolled %+v, session %+v", totp.has, got)
+	}
+}
+
+// The owner hears of a sign-in on a browser that the account does not know,
+// whatever opened it; not of the first of all, nor of those through a provider,
+// which knows its own.
+func TestNewDeviceIsTold(t *testing.T) {
+	h := open(t, func(f *signin.Flow) { f.Enforce = "off" })
+	told := func(want int) {
+		t.Helper()
+		got := 0
+		for _, event := range h.events.all {
+			if event == "alice signed_in_on_new_device " {
+				got++
+			}
+		}
+		if got != want || len(h.events.all) != want {
+			t.Errorf("told %q, want %d new devices", h.events.all, want)
+		}
+	}
+	desk, thief, other := h.person(), h.person(), h.person()
+	desk.password("alice", "/app").expect(t, 303, "/app")
+	desk.password("alice", "/app").expect(t, 303, "/app")
+	told(0)
+	thief.password("alice", "/app").expect(t, 303, "/app")
+	told(1)
+	other.post("/oauth2/passkey", url.Values{"rd": {"/app"}})
+	other.post("/oauth2/passkey", url.Values{"code": {"alice 1"}}).expect(t, 303, "/app")
+	told(2)
+	thief.password("alice", "/app").expect(t, 303, "/app")
+	desk.back(desk.begin("acme", "/"), "alice").expect(t, 302, "/")
+	told(2)
 }

@@ -38,7 +38,7 @@ connections:
 					t.Fatal(err)
 				}
 				enrolApp(t, a, id)
-				if _, err := a.passwords.Remember(t.Context(), id); err != nil {
+				if _, _, err := a.passwords.Remember(t.Context(), id); err != nil {
 					t.Fatal(err)
 				}
 				record, err := a.store.Get(t.Context(), "password:"+id)

@@ -36,7 +36,7 @@ func fillAccount(t *testing.T, a *state, id, address string) {
 	_, err := a.emailCode.Challenge(ctx, auth.Claimant{Account: id, Purpose: auth.PurposeSignIn, Binding: "x"})
 	must(err)
 	must(a.demands.Demand(ctx, id))
-	_, err = a.passwords.Remember(ctx, id)
+	_, _, err = a.passwords.Remember(ctx, id)
 	must(err)
 	_, _, err = a.passwords.NewLink(ctx, id, auth.LinkReset, address)
 	must(err)

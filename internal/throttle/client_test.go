@@ -134,7 +134,7 @@ func TestClientPaysForWhatIsWrong(t *testing.T) {
 func TestKnownDeviceIsNotItsClient(t *testing.T) {
 	th, _, _ := newThrottle()
 	here := from(t, "192.0.2.7")
-	device, err := th.Remember(here, "ada", "")
+	device, _, err := th.Remember(here, "ada", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +171,7 @@ func TestClientInParallel(t *testing.T) {
 // the devices stay known.
 func TestUnlock(t *testing.T) {
 	th, _, _ := newThrottle()
-	device, err := th.Remember(t.Context(), "ada", "")
+	device, _, err := th.Remember(t.Context(), "ada", "")
 	if err != nil {
 		t.Fatal(err)
 	}

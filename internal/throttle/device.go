@@ -45,16 +45,16 @@ func Device(ctx context.Context) string {
 
 // Remember makes the device known to the account, on which a sign-in was just
 // finished, and returns the value for the browser to keep: 256 random bits, or
-// the one that it has already. Errors: auth.ErrStoreDown.
-func (t *Throttle) Remember(ctx context.Context, account, present string) (string, error) {
+// the one that it has already. It is new to an account that knows other devices
+// and not this one. Errors: auth.ErrStoreDown.
+func (t *Throttle) Remember(ctx context.Context, account, present string) (value string, isNew bool, err error) {
 	fresh := newDevice()
-	value := fresh
-	err := t.Store.Update(ctx, t.deviceKey(account), func(old []byte) ([]byte, time.Duration, error) {
+	err = t.Store.Update(ctx, t.deviceKey(account), func(old []byte) ([]byte, time.Duration, error) {
 		now := t.now()
 		devices := alive(old, now)
-		value = fresh
+		value, isNew = fresh, len(devices) > 0
 		if i := t.find(devices, account, present); i >= 0 {
-			value = present
+			value, isNew = present, false
 			devices = slices.Delete(devices, i, i+1)
 		}
 		// The youngest stands first.
@@ -66,9 +66,9 @@ func (t *Throttle) Remember(ctx context.Context, account, present string) (strin
 		return record, DeviceLife, err
 	})
 	if err != nil {
-		return "", trouble("remember device", err)
+		return "", false, trouble("remember device", err)
 	}
-	return value, nil
+	return value, isNew, nil
 }
 
 // Devices returns when each device that the account knows was used last.

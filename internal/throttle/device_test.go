@@ -90,10 +90,16 @@ func TestRememberRenews(t *testing.T) {
 	if first == other {
 		t.Fatal("two browsers got one value")
 	}
+	if got, isNew, err := th.Remember(t.Context(), "b", first); got == first || isNew || err != nil {
+		t.Errorf("the first device of another account is new: %v, %v", isNew, err)
+	}
+	if _, isNew, err := th.Remember(t.Context(), "a", ""); !isNew || err != nil {
+		t.Errorf("a third browser is new: %v, %v", isNew, err)
+	}
 	for range 12 {
 		clock.advance(throttle.DeviceLife - 1)
-		if got := remember(t, th, "a", first); got != first {
-			t.Fatal("a known device got a new value")
+		if got, isNew, err := th.Remember(t.Context(), "a", first); got != first || isNew || err != nil {
+			t.Fatalf("a known device is new: %v, %v", isNew, err)
 		}
 	}
 	if got := remember(t, th, "a", other); got == other {
@@ -121,7 +127,7 @@ func TestDeviceInContext(t *testing.T) {
 
 func remember(t *testing.T, th *throttle.Throttle, account, present string) string {
 	t.Helper()
-	device, err := th.Remember(t.Context(), account, present)
+	device, _, err := th.Remember(t.Context(), account, present)
 	if err != nil {
 		t.Fatal(err)
 	}

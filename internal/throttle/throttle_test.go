@@ -311,7 +311,7 @@ func TestStoreTrouble(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, beginErr := th.Begin(t.Context(), "a", "")
-	_, rememberErr := th.Remember(t.Context(), "a", "")
+	_, _, rememberErr := th.Remember(t.Context(), "a", "")
 	for name, err := range map[string]error{
 		"begin": beginErr, "remember": rememberErr, "refund": attempt.Refund(t.Context()),
 		"reset": th.Reset(t.Context(), "a", ""), "forget": th.Forget(t.Context(), "a"),

@@ -61,11 +61,11 @@ func TestLinkAndUnlink(t *testing.T) {
 			t.Errorf("an identity of %s is offered to be linked", id)
 		}
 	}
-	cookie := ada.cookie(g.URL, "gatehouse")
+	cookie := ada.cookie(g.URL, "_gatehouse")
 	if r := ada.link(g, "acme").wants(t, http.StatusOK); r.Request.URL.Path != "/oauth2/account" {
 		t.Errorf("linking ends at %s", r.Request.URL)
 	}
-	if now := ada.cookie(g.URL, "gatehouse"); now != cookie {
+	if now := ada.cookie(g.URL, "_gatehouse"); now != cookie || now == "" {
 		t.Errorf("the session is another one: %q, was %q", now, cookie)
 	}
 	acmeLink := accountLink{"acme", acme.URL(), "ada-1"}

@@ -177,8 +177,13 @@ func TestBrowserLocal(t *testing.T) {
 	// Half-way in, other pages are still closed.
 	b.Go(t, wanted)
 	heading(t, b, "Sign in")
+	code := app.code(t)
 	b.Go(t, g.URL+"/oauth2/mfa")
-	typed(t, b, app.code(t)+kb.Enter)
+	heading(t, b, "Enter your code")
+	servers.WaitFor(t, "the focus on the field", func(context.Context) bool {
+		return servers.Ask(t, b, chromedp.Evaluate[bool](`document.activeElement.matches('#code')`))
+	})
+	typed(t, b, code+kb.Enter)
 	b.Do(t, chromedp.WaitVisible(chromedp.Search(`//p[text()="the application"]`)))
 	if at := b.Location(t); at != wanted {
 		t.Errorf("the sign-in ends at %s", at)

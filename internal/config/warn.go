@@ -107,7 +107,7 @@ func (l *loader) warnConnection(at string, c *Connection, all *Config) {
 		return
 	}
 	if all.MFA.Enforce == EnforceAll {
-		l.warning(at+".jit.enabled", WarnMFAJITOff, fmt.Sprintf("connection %s has jit.enabled: false, so its people have no account that could hold a second factor, which mfa.enforce: all asks of everybody: they cannot sign in; set jit.enabled: true here, or mfa.enforce: local", c.ID))
+		l.warning(at+".jit.enabled", WarnMFAJITOff, fmt.Sprintf("connection %s has jit.enabled: false, so its people have no account that could hold a second factor (%s), which mfa.enforce: all asks of everybody: they cannot sign in; set jit.enabled: true here, or mfa.enforce: local", c.ID, strings.Join(all.MFA.Methods, ", ")))
 	}
 	l.warnUser(at, c, all)
 }

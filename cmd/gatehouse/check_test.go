@@ -36,12 +36,12 @@ func TestCheck(t *testing.T) {
 		},
 		{
 			name: "a warning is no refusal", file: conflicting, code: exitOK,
-			out:  "FILE:8: connections[0].jit.enabled: warning mfa-all-jit-off: connection partner has jit.enabled: false, so its people have no account that could hold a second factor, which mfa.enforce: all asks of everybody: they cannot sign in; set jit.enabled: true here, or mfa.enforce: local\n",
+			out:  "FILE:8: connections[0].jit.enabled: warning mfa-all-jit-off: connection partner has jit.enabled: false, so its people have no account that could hold a second factor (totp, passkey, recovery_code), which mfa.enforce: all asks of everybody: they cannot sign in; set jit.enabled: true here, or mfa.enforce: local\n",
 			talk: "FILE: valid, with 1 warning\n",
 		},
 		{
 			name: "with --strict it is", file: conflicting, args: []string{"--strict"}, code: exitFailed,
-			out:  "FILE:8: connections[0].jit.enabled: warning mfa-all-jit-off: connection partner has jit.enabled: false, so its people have no account that could hold a second factor, which mfa.enforce: all asks of everybody: they cannot sign in; set jit.enabled: true here, or mfa.enforce: local\n",
+			out:  "FILE:8: connections[0].jit.enabled: warning mfa-all-jit-off: connection partner has jit.enabled: false, so its people have no account that could hold a second factor (totp, passkey, recovery_code), which mfa.enforce: all asks of everybody: they cannot sign in; set jit.enabled: true here, or mfa.enforce: local\n",
 			talk: "FILE: 1 warning, refused by --strict\n",
 		},
 	} {

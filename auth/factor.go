@@ -6,10 +6,18 @@ import (
 	"time"
 )
 
+// Kinds of factors, as mfa.methods names them.
+const (
+	KindTOTP      = "totp"          // a time-based one-time password (RFC 6238)
+	KindPasskey   = "passkey"       // WebAuthn Level 3
+	KindEmailCode = "email_code"    // a code by mail
+	KindRecovery  = "recovery_code" // one of ten, on paper; beside another factor only
+)
+
 // Factor is one kind of second proof, of which an account may have several.
 // Factors are keyed on the account's id, never on a name.
 type Factor interface {
-	// Kind is the factor's name in mfa.methods, such as "totp".
+	// Kind is one of the kinds above.
 	Kind() string
 	// Enrolled returns what the account has of this kind, oldest first.
 	// Errors: ErrStoreDown.

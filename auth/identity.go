@@ -1,6 +1,9 @@
 package auth
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Local is the connection id of people who signed in with a password that
 // Gatehouse itself keeps. No configured connection may take it.
@@ -18,6 +21,27 @@ const (
 	MethodMFA      = "mfa"
 	MethodKey      = "pop" // a key whose possession was proved, such as a passkey
 )
+
+// WithFactor adds to how somebody was authenticated what a second factor of a
+// kind adds (RFC 8176, section 2); "" adds nothing. The list of the caller is
+// left alone.
+func WithFactor(amr []string, kind string) []string {
+	var more []string
+	switch kind {
+	case "":
+	case KindPasskey:
+		more = []string{MethodKey, MethodMFA}
+	default:
+		more = []string{MethodOTP, MethodMFA}
+	}
+	amr = slices.Clone(amr)
+	for _, m := range more {
+		if !slices.Contains(amr, m) {
+			amr = append(amr, m)
+		}
+	}
+	return amr
+}
 
 // Identity is what one sign-in proved, before any account is looked for.
 //

@@ -1,6 +1,13 @@
 package auth
 
-import "time"
+import (
+	"slices"
+	"time"
+)
+
+// Freshness is how long a proof counts: what changes the ways in of an account
+// wants one that is not older.
+const Freshness = 10 * time.Minute
 
 // Session is a finished sign-in. Its id is the keyed hash of the value in the
 // cookie: who reads the store cannot make a cookie of it.
@@ -30,7 +37,41 @@ type Session struct {
 	// has one, a second factor; zero: not in this session. A sign-in at an
 	// identity provider is no such proof.
 	Proved time.Time `json:"proved,omitzero"`
-	Client Client    `json:"client,omitzero"` // from where it was started
+
+	// ProvedFactor is the kind of the second factor of that proof; empty: the
+	// account had none.
+	ProvedFactor string `json:"proved_factor,omitempty"`
+
+	Client Client `json:"client,omitzero"` // from where it was started
+}
+
+// Raise notes the second factor of a proof that was given in the session. How
+// the person came in changes only where it was by the account's own sign-in: for
+// another provider's Gatehouse does not speak.
+func (s *Session) Raise(factor string) {
+	s.ProvedFactor = factor
+	if s.Identity.Connection == Local {
+		s.Identity.AMR = WithFactor(s.Identity.AMR, factor)
+	}
+}
+
+// FreshlyProved reports whether the person has lately given all that is
+// enrolled for the account's own sign-in. A proof from before the first factor
+// was enrolled is none any more: who is at a session that was left open could
+// else add a factor of their own beside it.
+func (s *Session) FreshlyProved(now time.Time, enrolled []Authenticator) bool {
+	return fresh(s.Proved, now) &&
+		(s.ProvedFactor != "" || !slices.ContainsFunc(enrolled, func(a Authenticator) bool { return !a.Barred }))
+}
+
+// FreshlyStarted reports whether the sign-in itself was not long ago: all that
+// can be asked of a person whose account has no password.
+func (s *Session) FreshlyStarted(now time.Time) bool { return fresh(s.Created, now) }
+
+// fresh does not believe a time that is still to come, from a clock that was
+// wrong.
+func fresh(proved, now time.Time) bool {
+	return !proved.IsZero() && now.Sub(proved) <= Freshness && !proved.After(now.Add(time.Minute))
 }
 
 // Pending is a sign-in that has begun and is not finished. It is nobody

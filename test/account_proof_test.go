@@ -132,6 +132,47 @@ func TestProveFirst(t *testing.T) {
 	owner.account(g, "/password").wants(t, http.StatusOK)
 }
 
+// TestTheFirstFactorEndsOlderProofs: where no second factor is asked for, a
+// session that was left open has proved all that there was. Attack: whoever sits
+// there adds a passkey or an app of their own beside the factor that the owner
+// has just added elsewhere, or changes the password.
+func TestTheFirstFactorEndsOlderProofs(t *testing.T) {
+	t.Parallel()
+	g := servers.StartGateway(t, binary, configText(servers.StartApp(t).URL, []string{connectionText("acme", badidp.Start(t).URL())},
+		"local: {enabled: true}", "mfa: {enforce: off}"))
+	addUser(t, g, "ada")
+	desk, left := newVisitor(t, ""), newVisitor(t, "")
+	for _, v := range []*visitor{desk, left} {
+		v.password(g, "ada", goodPassword).wants(t, http.StatusSeeOther)
+		v.change(g, "/factors/add", "kind", "totp").wants(t, http.StatusSeeOther).leads(t, "/oauth2/account/factors/confirm")
+	}
+	owned := desk.shownKey(desk.account(g, "/factors/confirm?kind=totp"))
+	stolen := left.shownKey(left.account(g, "/factors/confirm?kind=totp"))
+	before := desk.cookie(g.URL, "_gatehouse")
+	desk.change(g, "/factors/confirm", "kind", "totp", "code", owned.code(t)).wants(t, http.StatusSeeOther).leads(t, "/oauth2/account")
+	if after := desk.cookie(g.URL, "_gatehouse"); after == before || after == "" {
+		t.Error("the session that has proved more has its old id")
+	}
+
+	for _, e := range accountEndpoints(desk.factors(g)[0], accountLink{}) {
+		if e.proof {
+			left.send(false, e.method, g.URL+"/oauth2"+e.path, e.form).leads(t, "/oauth2/prove")
+		}
+	}
+	left.change(g, "/factors/confirm", "kind", "totp", "code", stolen.code(t)).leads(t, "/oauth2/prove")
+	if got := desk.factors(g); len(got) != 1 {
+		t.Errorf("factors: %v", names(got))
+	}
+	// The owner goes on where they are.
+	if codes := paperCodes(desk.change(g, "/recovery").wants(t, http.StatusOK)); len(codes) != 10 {
+		t.Errorf("%d recovery codes", len(codes))
+	}
+	desk.change(g, "/sessions/end_others").wants(t, http.StatusSeeOther)
+	if got := amr(t, g, "ada"); !cmp.Equal(got, []string{"pwd", "otp", "mfa"}) {
+		t.Errorf("amr %q", got)
+	}
+}
+
 // TestDevicesOfSessions: people see where they are signed in, from which
 // device and address, also behind a proxy that is trusted, and put one out or
 // all others.

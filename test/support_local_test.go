@@ -124,9 +124,19 @@ func (v *visitor) code(g *servers.Gateway, code string, headers ...string) reply
 func (v *visitor) offered(g *servers.Gateway) *authenticator {
 	v.t.Helper()
 	page := v.look(g.URL+"/oauth2/mfa").wants(v.t, http.StatusOK)
+	if !formOfCode.MatchString(page.Text) {
+		v.t.Fatalf("no form for the code of an enrolment:\n%s", page.Text)
+	}
+	return v.shownKey(page)
+}
+
+// shownKey reads the key of an app from a page that shows it as text and as a
+// picture.
+func (v *visitor) shownKey(page reply) *authenticator {
+	v.t.Helper()
 	key := setUpKey.FindStringSubmatch(page.Text)
-	if key == nil || !formOfCode.MatchString(page.Text) || !strings.Contains(page.Text, `src="data:image/`) {
-		v.t.Fatalf("no enrolment with a key as text and as a picture:\n%s", page.Text)
+	if key == nil || !strings.Contains(page.Text, `src="data:image/`) {
+		v.t.Fatalf("no key as text and as a picture:\n%s", page.Text)
 	}
 	return &authenticator{secret: markup.ReplaceAllString(key[1], "")}
 }

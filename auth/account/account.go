@@ -23,6 +23,9 @@ type Sessions interface {
 	Authenticate(r *http.Request) (*auth.Session, *auth.Person, error)
 	// Open calls f for each live session of an account.
 	Open(ctx context.Context, account string, f func(*auth.Session) error) error
+	// Renew puts the session under a new id, as n. Errors:
+	// auth.ErrUnauthenticated when it has ended, auth.ErrStoreDown.
+	Renew(w http.ResponseWriter, r *http.Request, n auth.Session) (*auth.Session, error)
 	// EndID errors with auth.ErrNotFound when there is no such session.
 	EndID(ctx context.Context, id string) error
 	// EndOthers ends all sessions of an account but one.
@@ -119,9 +122,6 @@ type Account struct {
 
 	origin *http.CrossOriginProtection
 }
-
-// freshness is how long a proof is good for.
-const freshness = 10 * time.Minute
 
 // maxBody bounds the forms of these endpoints, in bytes.
 const maxBody = 16 << 10
@@ -239,38 +239,40 @@ func (a *Account) owned(f page) page {
 // proved is for who has lately given the account's own password and factor.
 func (a *Account) proved(f page) page {
 	return a.owned(func(v *visit) error {
-		switch {
-		case !v.password:
+		if !v.password {
 			return auth.ErrNotFound
-		case !a.fresh(v.session.Proved):
+		}
+		fresh, err := a.hasProved(v)
+		if err != nil {
+			return err
+		}
+		if !fresh {
 			a.toProve(v)
 			return nil
 		}
 		return f(v)
 	})
+}
+
+func (a *Account) hasProved(v *visit) (bool, error) {
+	enrolled, err := a.Factors.All(v.r.Context(), v.session.Account)
+	return err == nil && v.session.FreshlyProved(a.now(), enrolled), err
 }
 
 // recent is proved for an account that has a password; for another one, whose
 // person cannot prove it here, it is a sign-in that is not long ago.
 func (a *Account) recent(f page) page {
+	whole := a.proved(f)
 	return a.owned(func(v *visit) error {
-		switch {
-		case v.password && !a.fresh(v.session.Proved):
-			a.toProve(v)
-			return nil
-		case !v.password && !a.fresh(v.session.Created):
+		if v.password {
+			return whole(v)
+		}
+		if !v.session.FreshlyStarted(a.now()) {
 			a.redirect(v, "/start?"+url.Values{"connection": {v.session.Identity.Connection}, "rd": {a.Prefix + "/account"}}.Encode())
 			return nil
 		}
 		return f(v)
 	})
-}
-
-// fresh reports whether a proof of that time is good now. One of the future,
-// from a clock that was wrong, is not.
-func (a *Account) fresh(t time.Time) bool {
-	now := a.now()
-	return !t.IsZero() && now.Sub(t) <= freshness && !t.After(now.Add(time.Minute))
 }
 
 // toProve sends the person to give their password. They come back to the page

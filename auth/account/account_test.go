@@ -1,6 +1,7 @@
 package account_test
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"slices"
@@ -216,6 +217,56 @@ func TestAddFactor(t *testing.T) {
 	if strings.Contains(h.log.String(), "123456") || strings.Contains(h.log.String(), "SECRET") {
 		t.Error("a code or a secret is in the log")
 	}
+}
+
+// Where no second factor is owed, a session that was left open has proved all
+// that there was. With the first factor that is no longer all, and whoever sits
+// at that session cannot add one of their own beside it, not even with an offer
+// that was made before. The session that enrolled it goes on, under a new id.
+func TestTheFirstFactorEndsOlderProofs(t *testing.T) {
+	h := open(t)
+	for _, id := range []string{"alice", "alice-stale"} {
+		h.sessions[id].Proved, h.sessions[id].ProvedFactor = h.now, ""
+	}
+	const confirm, prove = "/oauth2/account/factors/confirm?kind=passkey", "/oauth2/prove?rd=%2Foauth2%2Faccount"
+	expect(t, h.post("alice", "/factors/add", "kind", "totp"), http.StatusSeeOther, "/oauth2/account/factors/confirm?kind=totp")
+	expect(t, h.post("alice-stale", "/factors/add", "kind", "passkey"), http.StatusSeeOther, confirm)
+	w := h.post("alice", "/factors/confirm", "kind", "totp", "code", "123456")
+	expect(t, w, http.StatusSeeOther, "/oauth2/account#factors")
+	renewed := h.sessions["alice-renewed"]
+	if h.sessions["alice"] != nil || renewed == nil || w.Header().Get("Set-Cookie") != "s=alice-renewed" {
+		t.Fatal("the session that was raised kept its id")
+	}
+	if diff := cmp.Diff([]string{auth.MethodOTP, auth.MethodMFA}, renewed.Identity.AMR); diff != "" {
+		t.Error(diff)
+	}
+	expect(t, h.post("alice-stale", "/factors/confirm", "kind", "passkey", "code", "123456"), http.StatusSeeOther, prove)
+	expect(t, h.post("alice-stale", "/password", "password", "a new long password", "again", "a new long password"), http.StatusSeeOther, "/oauth2/prove?rd=%2Foauth2%2Faccount")
+	expect(t, h.post("alice-renewed", "/recovery"), http.StatusOK, "")
+	if got := h.factors["alice"]; len(got) != 1 || got[0].Kind != auth.KindTOTP {
+		t.Errorf("factors %+v", got)
+	}
+}
+
+// A proof that was whole when the request came may be no longer when its turn
+// comes.
+func TestAProofIsJudgedAgainInItsTurn(t *testing.T) {
+	h := open(t)
+	h.sessions["alice"].ProvedFactor = ""
+	h.post("alice", "/factors/add", "kind", "totp")
+	h.page.Turns = lateTurn{h}
+	expect(t, h.post("alice", "/factors/confirm", "kind", "totp", "code", "123456"), http.StatusSeeOther, "/oauth2/prove?rd=%2Foauth2%2Faccount")
+	if got := h.factors["alice"]; len(got) != 1 || got[0].Kind != auth.KindPasskey {
+		t.Errorf("factors %+v", got)
+	}
+}
+
+// lateTurn lets somebody else enrol first.
+type lateTurn struct{ h *house }
+
+func (l lateTurn) Alone(ctx context.Context, account string, change func(context.Context) error) error {
+	l.h.factors[account] = []auth.Authenticator{{ID: "1", Kind: auth.KindPasskey}}
+	return change(ctx)
 }
 
 // A passkey is made by a script of ours, on the one page that may run it.

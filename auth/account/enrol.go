@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -87,13 +88,21 @@ func (a *Account) confirm(v *visit) error {
 	if code != "" && len(code) <= maxCode {
 		// Alone, so that a sign-in of somebody else, who may only be the first to
 		// enrol, does not become the second.
-		err = a.Turns.Alone(ctx, account, func(ctx context.Context) error { return a.enroller(kind).Confirm(ctx, claimant, e, code) })
+		err = a.Turns.Alone(ctx, account, func(ctx context.Context) error {
+			if fresh, err := a.hasProved(v); err != nil || !fresh {
+				return cmp.Or(err, errNotProved)
+			}
+			return a.enroller(kind).Confirm(ctx, claimant, e, code)
+		})
 	}
 	if slow, throttled := errors.AsType[*auth.Throttled](err); throttled {
 		v.w.Header().Set("Retry-After", retryAfter(slow))
 		return a.offerPage(v, http.StatusTooManyRequests, e, problemMany)
 	}
 	switch {
+	case errors.Is(err, errNotProved):
+		a.toProve(v)
+		return nil
 	case errors.Is(err, auth.ErrWrongCode):
 		a.audit(v, "factor_failed", slog.String("factor", kind))
 		problem := problemCode
@@ -112,9 +121,20 @@ func (a *Account) confirm(v *visit) error {
 	}
 	a.audit(v, "factor_enrolled", slog.String("factor", kind))
 	a.Events.Happened(ctx, account, auth.EventFactorEnrolled, kind)
+	if v.session.ProvedFactor == "" {
+		// The account's first: this session has proved it, and no other has.
+		n := *v.session
+		n.Raise(kind)
+		if _, err := a.Sessions.Renew(v.w, v.r, n); err != nil {
+			return err
+		}
+	}
 	a.redirect(v, "/account#factors")
 	return nil
 }
+
+// errNotProved: a factor has been enrolled since the proof of this session.
+var errNotProved = errors.New("the proof is no longer whole")
 
 // retryAfter is how long to wait, in whole seconds, as the header says it.
 func retryAfter(slow *auth.Throttled) string {
@@ -168,7 +188,7 @@ func (a *Account) keep(v *visit, e auth.Enrolment) error {
 	if err != nil {
 		return err
 	}
-	err = a.Store.Update(v.r.Context(), key, func([]byte) ([]byte, time.Duration, error) { return sealed, freshness, nil })
+	err = a.Store.Update(v.r.Context(), key, func([]byte) ([]byte, time.Duration, error) { return sealed, auth.Freshness, nil })
 	return trouble("keep enrolment", err)
 }
 

@@ -64,7 +64,7 @@ func (a *Account) removeAlone(ctx context.Context, account, kind, id string) (au
 	if err != nil {
 		return auth.Authenticator{}, err
 	}
-	all = slices.DeleteFunc(all, func(f auth.Authenticator) bool { return a.isCodes(f.Kind) })
+	all = slices.DeleteFunc(all, func(f auth.Authenticator) bool { return f.Kind == auth.KindRecovery })
 	at := slices.IndexFunc(all, func(f auth.Authenticator) bool { return f.Kind == kind && f.ID == id })
 	switch {
 	case at < 0:

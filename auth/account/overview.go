@@ -61,7 +61,7 @@ func (a *Account) describe(v *visit, d *web.Account) error {
 		return err
 	}
 	for _, f := range all {
-		if a.isCodes(f.Kind) {
+		if f.Kind == auth.KindRecovery {
 			d.CodesLeft = f.Left
 			continue
 		}
@@ -74,12 +74,6 @@ func (a *Account) describe(v *visit, d *web.Account) error {
 	}
 	return nil
 }
-
-// isCodes reports whether a kind is that of recovery codes.
-func (a *Account) isCodes(kind string) bool { return kind == codesKind }
-
-// codesKind is the kind of recovery codes, also where they may not be used.
-const codesKind = "recovery_code"
 
 // known is what an account says of its person, with whoever said it.
 func (a *Account) known(p auth.Profile) []web.Known {

@@ -56,7 +56,7 @@ func (a *Account) hasFactor(ctx context.Context, account string) (bool, error) {
 		return false, err
 	}
 	for _, f := range all {
-		if !a.isCodes(f.Kind) {
+		if f.Kind != auth.KindRecovery {
 			return true, nil
 		}
 	}

@@ -83,7 +83,7 @@ func open(t testing.TB) *house {
 	local := func(id, account string, proved time.Time) {
 		h.sessions[id] = &auth.Session{
 			ID: id, Account: account, Identity: auth.Identity{Connection: auth.Local, Subject: account},
-			Created: h.now.Add(-time.Hour), Seen: h.now, Proved: proved,
+			Created: h.now.Add(-time.Hour), Seen: h.now, Proved: proved, ProvedFactor: auth.KindTOTP,
 			Client: auth.Client{Address: "192.0.2.7", Agent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"},
 		}
 	}
@@ -179,6 +179,16 @@ func (h *house) Open(_ context.Context, account string, f func(*auth.Session) er
 		}
 	}
 	return nil
+}
+
+func (h *house) Renew(w http.ResponseWriter, _ *http.Request, n auth.Session) (*auth.Session, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.sessions, n.ID)
+	n.ID += "-renewed"
+	h.sessions[n.ID] = &n
+	http.SetCookie(w, &http.Cookie{Name: "s", Value: n.ID})
+	return &n, nil
 }
 
 func (h *house) EndID(_ context.Context, id string) error {

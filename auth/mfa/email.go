@@ -15,9 +15,6 @@ import (
 	"gatehouse/internal/throttle"
 )
 
-// EmailKind is the kind of codes by mail.
-const EmailKind = "email_code"
-
 // What stands before the colon in the keys of codes by mail; the account's id
 // follows it.
 const (
@@ -69,7 +66,7 @@ type emailOffer struct {
 }
 
 // Kind is the factor's name in mfa.methods.
-func (e *EmailCode) Kind() string { return EmailKind }
+func (e *EmailCode) Kind() string { return auth.KindEmailCode }
 
 // Enrolled returns the address at which the account gets codes. Errors:
 // auth.ErrStoreDown.
@@ -80,7 +77,7 @@ func (e *EmailCode) Enrolled(ctx context.Context, account string) ([]auth.Authen
 		return nil, err
 	case err != nil:
 		// What cannot be read is there all the same: nobody gets around it.
-		return []auth.Authenticator{{ID: EmailKind, Kind: EmailKind, Barred: true}}, nil
+		return []auth.Authenticator{{ID: auth.KindEmailCode, Kind: auth.KindEmailCode, Barred: true}}, nil
 	case !found:
 		return nil, nil
 	}
@@ -89,7 +86,7 @@ func (e *EmailCode) Enrolled(ctx context.Context, account string) ([]auth.Authen
 		return nil, err
 	}
 	return []auth.Authenticator{{
-		ID: EmailKind, Kind: EmailKind, Name: masked(rec.Address), Since: rec.Since, Used: rec.Used, Barred: barred,
+		ID: auth.KindEmailCode, Kind: auth.KindEmailCode, Name: masked(rec.Address), Since: rec.Since, Used: rec.Used, Barred: barred,
 	}}, nil
 }
 
@@ -143,7 +140,7 @@ func (e *EmailCode) Challenge(ctx context.Context, c auth.Claimant) (auth.Challe
 	if err := e.send(ctx, c, forChallenge, rec.Address); err != nil {
 		return auth.Challenge{}, err
 	}
-	return auth.Challenge{Kind: EmailKind, Hint: masked(rec.Address)}, nil
+	return auth.Challenge{Kind: auth.KindEmailCode, Hint: masked(rec.Address)}, nil
 }
 
 // Verify checks a code. Errors: auth.ErrWrongCode also for one that passed
@@ -201,7 +198,7 @@ func (e *EmailCode) Offer(ctx context.Context, c auth.Claimant) (auth.Enrolment,
 		return auth.Enrolment{}, err
 	}
 	state, err := json.Marshal(emailOffer{address})
-	return auth.Enrolment{Kind: EmailKind, State: state, Hint: masked(address)}, err
+	return auth.Enrolment{Kind: auth.KindEmailCode, State: state, Hint: masked(address)}, err
 }
 
 // Confirm enrols the address to which the code was sent, in place of one that
@@ -211,7 +208,7 @@ func (e *EmailCode) Offer(ctx context.Context, c auth.Claimant) (auth.Enrolment,
 // TOTP.Confirm.
 func (e *EmailCode) Confirm(ctx context.Context, c auth.Claimant, offered auth.Enrolment, answer string) error {
 	var offer emailOffer
-	if offered.Kind != EmailKind || json.Unmarshal(offered.State, &offer) != nil || offer.Address == "" || e.Mailer == nil {
+	if offered.Kind != auth.KindEmailCode || json.Unmarshal(offered.State, &offer) != nil || offer.Address == "" || e.Mailer == nil {
 		return fmt.Errorf("confirm address: %w", auth.ErrInvalidState)
 	}
 	return attempts{e.Throttle, e.Log}.counted(ctx, c.Account, "enrol address", func() error {
@@ -241,7 +238,7 @@ func (e *EmailCode) Confirm(ctx context.Context, c auth.Claimant, offered auth.E
 // Remove forgets the enrolled address. Errors: auth.ErrNotFound,
 // auth.ErrStoreDown.
 func (e *EmailCode) Remove(ctx context.Context, account, id string) error {
-	if id != EmailKind {
+	if id != auth.KindEmailCode {
 		return fmt.Errorf("remove address: %w", auth.ErrNotFound)
 	}
 	_, err := e.Store.Take(ctx, emailKey(account))

@@ -415,7 +415,7 @@ func TestEmailStoreTrouble(t *testing.T) {
 		"enrolled": enrolled, "holders": holders, "offer": again, "challenge": challenge,
 		"confirm": e.Confirm(t.Context(), enrolling("a"), offer, p.last()),
 		"verify":  e.Verify(t.Context(), signingIn("a"), auth.Challenge{}, "12345678"),
-		"remove":  e.Remove(t.Context(), "a", EmailKind), "reset": e.Reset(t.Context(), "a"),
+		"remove":  e.Remove(t.Context(), "a", auth.KindEmailCode), "reset": e.Reset(t.Context(), "a"),
 	} {
 		if !errors.Is(err, auth.ErrStoreDown) {
 			t.Errorf("%s: %v, want ErrStoreDown", name, err)

@@ -21,7 +21,7 @@ const qrSize = 240
 // it exists only with the caller.
 func (t *TOTP) Offer(_ context.Context, c auth.Claimant) (auth.Enrolment, error) {
 	secret := newSecret()
-	return auth.Enrolment{Kind: kind, Secret: secret, URL: keyURI(t.Issuer, c.Label, secret)}, nil
+	return auth.Enrolment{Kind: auth.KindTOTP, Secret: secret, URL: keyURI(t.Issuer, c.Label, secret)}, nil
 }
 
 // keyURI is what authenticator apps read from a QR code

@@ -79,7 +79,7 @@ func (f Factors) Remove(ctx context.Context, account, kind, id string) error {
 	if err != nil || Satisfies(left) {
 		return err
 	}
-	if codes := f.find(RecoveryKind); codes != nil {
+	if codes := f.find(auth.KindRecovery); codes != nil {
 		return codes.Reset(ctx, account)
 	}
 	return nil
@@ -88,7 +88,7 @@ func (f Factors) Remove(ctx context.Context, account, kind, id string) error {
 // Satisfies tells whether there is a factor among what an account has enrolled.
 // Recovery codes alone are none: they are what one gets a lost factor back with.
 func Satisfies(enrolled []auth.Authenticator) bool {
-	return slices.ContainsFunc(enrolled, func(a auth.Authenticator) bool { return a.Kind != RecoveryKind })
+	return slices.ContainsFunc(enrolled, func(a auth.Authenticator) bool { return a.Kind != auth.KindRecovery })
 }
 
 func (f Factors) find(kind string) Keeper {

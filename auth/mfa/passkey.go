@@ -16,10 +16,6 @@ import (
 	"gatehouse/internal/throttle"
 )
 
-// PasskeyKind is the kind of passkeys, and what stands before the colon in
-// their keys; the account's id follows it.
-const PasskeyKind = "passkey"
-
 const (
 	maxPasskeys = 20
 	maxSpent    = 50
@@ -68,7 +64,7 @@ func (p *Passkeys) begin(c auth.Claimant, session *webauthn.SessionData, options
 // asked of somebody else, for another purpose, or at another sign-in.
 func (p *Passkeys) resume(c auth.Claimant, kind string, state json.RawMessage) (ceremony, error) {
 	var asked ceremony
-	if kind != PasskeyKind || json.Unmarshal(state, &asked) != nil || asked.Session.Challenge == "" {
+	if kind != auth.KindPasskey || json.Unmarshal(state, &asked) != nil || asked.Session.Challenge == "" {
 		return asked, auth.ErrWrongCode
 	}
 	if asked.Account != c.Account || asked.Purpose != c.Purpose || asked.Binding != c.Binding || !timeOf(p.Now).Before(asked.Until) {
@@ -78,7 +74,7 @@ func (p *Passkeys) resume(c auth.Claimant, kind string, state json.RawMessage) (
 }
 
 // Kind is the factor's name in mfa.methods.
-func (p *Passkeys) Kind() string { return PasskeyKind }
+func (p *Passkeys) Kind() string { return auth.KindPasskey }
 
 // Enrolled returns the account's passkeys. Errors: auth.ErrStoreDown.
 func (p *Passkeys) Enrolled(ctx context.Context, account string) ([]auth.Authenticator, error) {
@@ -92,11 +88,11 @@ func (p *Passkeys) Enrolled(ctx context.Context, account string) ([]auth.Authent
 	rec, err := decodePasskeys(value)
 	if err != nil {
 		// What cannot be read is there all the same: nobody gets around it.
-		return []auth.Authenticator{{ID: PasskeyKind, Kind: PasskeyKind, Name: passkeyName, Barred: true}}, nil
+		return []auth.Authenticator{{ID: auth.KindPasskey, Kind: auth.KindPasskey, Name: passkeyName, Barred: true}}, nil
 	}
 	var all []auth.Authenticator
 	for _, k := range rec.Keys {
-		a := k.authenticator(PasskeyKind)
+		a := k.authenticator(auth.KindPasskey)
 		a.Whole, a.Barred = k.Verified, !p.Party.Works()
 		all = append(all, a)
 	}
@@ -156,4 +152,4 @@ func (p *Passkeys) refused(ctx context.Context, account string, err error) error
 	return auth.ErrWrongCode
 }
 
-func passkeyKey(account string) string { return PasskeyKind + ":" + account }
+func passkeyKey(account string) string { return auth.KindPasskey + ":" + account }

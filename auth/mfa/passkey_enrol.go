@@ -33,7 +33,7 @@ func (p *Passkeys) Offer(ctx context.Context, c auth.Claimant) (auth.Enrolment, 
 	if err != nil {
 		return auth.Enrolment{}, fmt.Errorf("offer passkey: %w", err)
 	}
-	e := auth.Enrolment{Kind: PasskeyKind}
+	e := auth.Enrolment{Kind: auth.KindPasskey}
 	e.State, e.Options, err = p.begin(c, session, creation.Response)
 	return e, err
 }

@@ -34,7 +34,7 @@ func (p *Passkeys) Challenge(ctx context.Context, c auth.Claimant) (auth.Challen
 	if err != nil {
 		return auth.Challenge{}, fmt.Errorf("ask for a passkey: %w", err)
 	}
-	asked := auth.Challenge{Kind: PasskeyKind}
+	asked := auth.Challenge{Kind: auth.KindPasskey}
 	asked.State, asked.Options, err = p.begin(c, session, assertion.Response)
 	return asked, err
 }
@@ -75,7 +75,7 @@ func (p *Passkeys) Discover(context.Context) (auth.Challenge, error) {
 	if err != nil {
 		return auth.Challenge{}, fmt.Errorf("ask for any passkey: %w", err)
 	}
-	asked := auth.Challenge{Kind: PasskeyKind}
+	asked := auth.Challenge{Kind: auth.KindPasskey}
 	asked.State, asked.Options, err = p.begin(auth.Claimant{Purpose: auth.PurposeEntry}, session, assertion.Response)
 	return asked, err
 }

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"gatehouse/auth"
 )
 
 // RecordKind is what stands before the colon in the keys of authenticator
 // apps; the account's id follows it.
-const RecordKind = kind
+const RecordKind = auth.KindTOTP
 
 // record is what rests under totp:<account>.
 type record struct {
@@ -32,7 +34,7 @@ func decodeApps(value []byte) ([]app, error) {
 		return nil, fmt.Errorf("decode TOTP record: %w", err)
 	}
 	if rec.Secret != nil {
-		rec.ID, rec.Name = kind, appName
+		rec.ID, rec.Name = auth.KindTOTP, appName
 		rec.Apps = append(rec.Apps, rec.app)
 	}
 	if len(rec.Apps) == 0 {
@@ -52,7 +54,7 @@ func tagsOf(apps []app) (tags []tag) {
 
 // open unseals the secret of an app, base32.
 func (t *TOTP) open(account string, a app) (string, error) {
-	secret, err := t.Keyring.Open(a.Secret, kind, account)
+	secret, err := t.Keyring.Open(a.Secret, auth.KindTOTP, account)
 	if err != nil {
 		return "", fmt.Errorf("open TOTP secret: %w", err)
 	}
@@ -60,7 +62,7 @@ func (t *TOTP) open(account string, a app) (string, error) {
 }
 
 func (t *TOTP) seal(account, secret string) ([]byte, error) {
-	sealed, err := t.Keyring.Seal([]byte(secret), kind, account)
+	sealed, err := t.Keyring.Seal([]byte(secret), auth.KindTOTP, account)
 	if err != nil {
 		return nil, fmt.Errorf("seal TOTP secret: %w", err)
 	}

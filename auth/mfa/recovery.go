@@ -16,10 +16,6 @@ import (
 	"gatehouse/internal/throttle"
 )
 
-// RecoveryKind is the kind of recovery codes, and what stands before the colon
-// in their keys; the account's id follows it.
-const RecoveryKind = "recovery_code"
-
 const (
 	recoveryCodes = 10
 	recoverySize  = 12 // characters of a code: 60 random bits, beyond any guessing
@@ -103,7 +99,7 @@ func (r *Recovery) Keep(ctx context.Context, account string, codes []string) err
 }
 
 // Kind is the factor's name in mfa.methods.
-func (r *Recovery) Kind() string { return RecoveryKind }
+func (r *Recovery) Kind() string { return auth.KindRecovery }
 
 // Enrolled returns the account's recovery codes as one authenticator. Errors:
 // auth.ErrStoreDown.
@@ -118,7 +114,7 @@ func (r *Recovery) Enrolled(ctx context.Context, account string) ([]auth.Authent
 	// Codes that cannot be read are there, and none of them is good.
 	var rec recoveryRecord
 	_ = json.Unmarshal(value, &rec)
-	a := auth.Authenticator{ID: RecoveryKind, Kind: RecoveryKind, Since: rec.Since}
+	a := auth.Authenticator{ID: auth.KindRecovery, Kind: auth.KindRecovery, Since: rec.Since}
 	for _, c := range rec.Codes {
 		switch {
 		case c.Used.IsZero():
@@ -134,14 +130,14 @@ func (r *Recovery) Enrolled(ctx context.Context, account string) ([]auth.Authent
 // Holders returns the accounts that have recovery codes. Errors:
 // auth.ErrStoreDown.
 func (r *Recovery) Holders(ctx context.Context) (map[string]bool, error) {
-	holders, err := store.IDs(ctx, r.Store, RecoveryKind+":")
+	holders, err := store.IDs(ctx, r.Store, auth.KindRecovery+":")
 	return holders, trouble("list recovery codes", err)
 }
 
 // Challenge asks for one of the codes. Errors: none; an account without codes
 // has none that passes.
 func (r *Recovery) Challenge(context.Context, auth.Claimant) (auth.Challenge, error) {
-	return auth.Challenge{Kind: RecoveryKind}, nil
+	return auth.Challenge{Kind: auth.KindRecovery}, nil
 }
 
 // Verify uses one of the codes up. Errors: auth.ErrWrongCode also for one that
@@ -177,7 +173,7 @@ func (r *Recovery) Verify(ctx context.Context, c auth.Claimant, _ auth.Challenge
 // Remove forgets the account's codes; they go together. Errors:
 // auth.ErrNotFound, auth.ErrStoreDown.
 func (r *Recovery) Remove(ctx context.Context, account, id string) error {
-	if id != RecoveryKind {
+	if id != auth.KindRecovery {
 		return fmt.Errorf("remove recovery codes: %w", auth.ErrNotFound)
 	}
 	_, err := r.Store.Take(ctx, recoveryKey(account))
@@ -230,4 +226,4 @@ func readRecovery(answer string) (code string, ok bool) {
 	return code, true
 }
 
-func recoveryKey(account string) string { return RecoveryKind + ":" + account }
+func recoveryKey(account string) string { return auth.KindRecovery + ":" + account }

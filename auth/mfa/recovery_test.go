@@ -97,13 +97,13 @@ func TestNewRecoveryCodesEndTheOld(t *testing.T) {
 	if err := r.Verify(t.Context(), auth.Claimant{Account: "a"}, auth.Challenge{}, now[0]); err != nil {
 		t.Error(err)
 	}
-	if err := r.Remove(t.Context(), "a", RecoveryKind); err != nil {
+	if err := r.Remove(t.Context(), "a", auth.KindRecovery); err != nil {
 		t.Error(err)
 	}
 	if err := r.Verify(t.Context(), auth.Claimant{Account: "a"}, auth.Challenge{}, now[1]); err != auth.ErrWrongCode {
 		t.Errorf("a removed code: %v, want ErrWrongCode", err)
 	}
-	if err := r.Remove(t.Context(), "a", RecoveryKind); !errors.Is(err, auth.ErrNotFound) {
+	if err := r.Remove(t.Context(), "a", auth.KindRecovery); !errors.Is(err, auth.ErrNotFound) {
 		t.Errorf("remove none: %v, want ErrNotFound", err)
 	}
 }
@@ -174,7 +174,7 @@ func TestRecoveryStoreTrouble(t *testing.T) {
 	_, holders := r.Holders(t.Context())
 	for name, err := range map[string]error{
 		"enrolled": enrolled, "holders": holders, "reset": r.Reset(t.Context(), "a"), "keep": r.Keep(t.Context(), "a", codes),
-		"verify": r.Verify(t.Context(), auth.Claimant{Account: "a"}, auth.Challenge{}, codes[0]), "remove": r.Remove(t.Context(), "a", RecoveryKind),
+		"verify": r.Verify(t.Context(), auth.Claimant{Account: "a"}, auth.Challenge{}, codes[0]), "remove": r.Remove(t.Context(), "a", auth.KindRecovery),
 	} {
 		if !errors.Is(err, auth.ErrStoreDown) {
 			t.Errorf("%s: %v, want ErrStoreDown", name, err)

@@ -21,7 +21,6 @@ import (
 )
 
 const (
-	kind       = "totp"
 	secretSize = 20 // bytes: 160 bits, as RFC 4226, section 4 recommends
 	digits     = 6
 	period     = 30 // seconds
@@ -46,7 +45,7 @@ const (
 )
 
 // Kind is the factor's name in mfa.methods.
-func (t *TOTP) Kind() string { return kind }
+func (t *TOTP) Kind() string { return auth.KindTOTP }
 
 // Enrolled returns the account's authenticator apps. It opens no secret.
 // Errors: auth.ErrStoreDown.
@@ -61,18 +60,18 @@ func (t *TOTP) Enrolled(ctx context.Context, account string) ([]auth.Authenticat
 	apps, err := decodeApps(value)
 	if err != nil {
 		// One that cannot be read is there all the same: nobody gets around it.
-		return []auth.Authenticator{{ID: kind, Kind: kind, Name: appName}}, nil
+		return []auth.Authenticator{{ID: auth.KindTOTP, Kind: auth.KindTOTP, Name: appName}}, nil
 	}
 	var all []auth.Authenticator
 	for _, a := range apps {
-		all = append(all, a.authenticator(kind))
+		all = append(all, a.authenticator(auth.KindTOTP))
 	}
 	return all, nil
 }
 
 // Challenge asks for the code that the app shows now.
 func (t *TOTP) Challenge(context.Context, auth.Claimant) (auth.Challenge, error) {
-	return auth.Challenge{Kind: kind}, nil
+	return auth.Challenge{Kind: auth.KindTOTP}, nil
 }
 
 // Holders returns the accounts that have an authenticator app. Errors:
@@ -146,7 +145,7 @@ func (t *TOTP) use(account string, apps []app, answer string) error {
 func (t *TOTP) Confirm(ctx context.Context, c auth.Claimant, e auth.Enrolment, answer string) error {
 	account := c.Account
 	raw, err := encoding.DecodeString(e.Secret)
-	if e.Kind != kind || err != nil || len(raw) != secretSize {
+	if e.Kind != auth.KindTOTP || err != nil || len(raw) != secretSize {
 		return fmt.Errorf("confirm TOTP enrolment: %w", auth.ErrInvalidState)
 	}
 	return t.counted(ctx, account, func() error {
@@ -263,7 +262,7 @@ func (t *TOTP) step() int64 { return t.now().Unix() / period }
 
 func (t *TOTP) now() time.Time { return timeOf(t.Now) }
 
-const prefix = kind + ":"
+const prefix = auth.KindTOTP + ":"
 
 func key(account string) string { return prefix + account }
 

@@ -80,7 +80,7 @@ func (f *Flow) answer(w http.ResponseWriter, r *http.Request, at parked, method,
 	if err != nil {
 		return reached{}, f.notProved(w, r, at, err)
 	}
-	if way.Kind() == kindRecovery {
+	if way.Kind() == auth.KindRecovery {
 		f.tellLeft(r, at, way)
 	}
 	// Two right answers, in two tabs, are still one sign-in.
@@ -103,7 +103,7 @@ func (f *Flow) tellLeft(r *http.Request, at parked, codes auth.Factor) {
 }
 
 func longest(kind string) int {
-	if kind == kindPasskey {
+	if kind == auth.KindPasskey {
 		return maxPasskey
 	}
 	return maxCode
@@ -112,11 +112,11 @@ func longest(kind string) int {
 // problem is what to tell of a wrong answer.
 func (p parked) problem() string {
 	switch p.kind() {
-	case kindEmail:
+	case auth.KindEmailCode:
 		return problemMailed
-	case kindRecovery:
+	case auth.KindRecovery:
 		return problemRecovery
-	case kindPasskey:
+	case auth.KindPasskey:
 		return problemPasskey
 	}
 	if p.enrolling {
@@ -138,7 +138,7 @@ func (p parked) kind() string {
 
 func (f *Flow) challengePage(w http.ResponseWriter, r *http.Request, status int, at parked, problem string) error {
 	way := at.current()
-	if (at.Challenge == nil || at.Challenge.Kind != way.Kind()) && way.Kind() != kindEmail {
+	if (at.Challenge == nil || at.Challenge.Kind != way.Kind()) && way.Kind() != auth.KindEmailCode {
 		if err := f.challenge(r, &at, way); err != nil && !errors.Is(err, auth.ErrNotFound) {
 			return f.notHere(w, r, err)
 		}

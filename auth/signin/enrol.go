@@ -104,7 +104,7 @@ func (f *Flow) enrolPage(w http.ResponseWriter, r *http.Request, status int, at 
 func (f *Flow) offerFirst(r *http.Request, at *parked) error {
 	at.Enrolment = nil
 	for _, e := range f.enrollers() {
-		if e.Kind() == kindEmail {
+		if e.Kind() == auth.KindEmailCode {
 			continue
 		}
 		if err := f.offer(r, at, e); !errors.Is(err, auth.ErrNotFound) {
@@ -118,7 +118,7 @@ func (f *Flow) offerFirst(r *http.Request, at *parked) error {
 // whole sign-in where it can: a page that is loaded again, or a second tab,
 // must not make what was scanned worthless.
 func (f *Flow) offer(r *http.Request, at *parked, enroller auth.Enroller) error {
-	if e := at.Enrolment; e != nil && e.Kind == enroller.Kind() && e.Kind != kindEmail {
+	if e := at.Enrolment; e != nil && e.Kind == enroller.Kind() && e.Kind != auth.KindEmailCode {
 		return nil
 	}
 	codes, err := f.codesFor(r, *at)
@@ -130,7 +130,7 @@ func (f *Flow) offer(r *http.Request, at *parked, enroller auth.Enroller) error 
 		return err
 	}
 	at.Pending, err = f.amend(r.Context(), atFactor, at.handle, func(p *auth.Pending) {
-		if p.Enrolment == nil || p.Enrolment.Kind != fresh.Kind || fresh.Kind == kindEmail {
+		if p.Enrolment == nil || p.Enrolment.Kind != fresh.Kind || fresh.Kind == auth.KindEmailCode {
 			p.Enrolment = &fresh
 		}
 		if len(p.Recovery) == 0 {
@@ -143,11 +143,11 @@ func (f *Flow) offer(r *http.Request, at *parked, enroller auth.Enroller) error 
 // codesFor makes the recovery codes that an enrolment shows, unless the account
 // has some: those would be void, and their owner would not know.
 func (f *Flow) codesFor(r *http.Request, at parked) ([]string, error) {
-	if f.Recovery == nil || !f.allowed(kindRecovery) || len(at.Recovery) > 0 {
+	if f.Recovery == nil || !f.allowed(auth.KindRecovery) || len(at.Recovery) > 0 {
 		return nil, nil
 	}
 	has, err := f.enrolled(r.Context(), accountOf(at.Pending))
-	if err != nil || slices.ContainsFunc(has, func(a auth.Authenticator) bool { return a.Kind == kindRecovery && a.Left > 0 }) {
+	if err != nil || slices.ContainsFunc(has, func(a auth.Authenticator) bool { return a.Kind == auth.KindRecovery && a.Left > 0 }) {
 		return nil, err
 	}
 	return f.Recovery.Generate(), nil

@@ -22,10 +22,13 @@ func (f *Flow) finish(w http.ResponseWriter, r *http.Request, p auth.Pending) er
 		IdPSession: p.Tokens.IdPSession,
 		Created:    p.Created,
 	}
-	n.Identity.AMR = with(n.Identity.AMR, methodsOf(p.Factor)...)
+	n.Identity.AMR = auth.WithFactor(n.Identity.AMR, p.Factor)
 	var err error
 	if n.Proved, err = f.provedAt(r.Context(), p); err != nil {
 		return err
+	}
+	if !n.Proved.IsZero() {
+		n.ProvedFactor = p.Factor
 	}
 	sess, err := f.Sessions.Start(w, r, n)
 	if errors.Is(err, auth.ErrUnauthenticated) {
@@ -42,18 +45,6 @@ func (f *Flow) finish(w http.ResponseWriter, r *http.Request, p auth.Pending) er
 	f.signedIn(r, sess, p.Outcome)
 	f.leave(w, r, p)
 	return nil
-}
-
-// methodsOf is what a factor adds to how a session was authenticated (RFC 8176,
-// section 2); "" adds nothing.
-func methodsOf(factor string) []string {
-	switch factor {
-	case "":
-		return nil
-	case kindPasskey:
-		return []string{auth.MethodKey, auth.MethodMFA}
-	}
-	return []string{auth.MethodOTP, auth.MethodMFA}
 }
 
 // provedAt is when the person gave everything that the account has: a sign-in
@@ -85,17 +76,6 @@ func sessionIdentity(p auth.Pending) auth.Identity {
 		AMR: i.AMR, ACR: i.ACR, AuthTime: i.AuthTime,
 		Attributes: p.Outcome.SessionOnly,
 	}
-}
-
-// with adds what is missing and leaves the list of the caller alone.
-func with(list []string, more ...string) []string {
-	list = slices.Clone(list)
-	for _, m := range more {
-		if !slices.Contains(list, m) {
-			list = append(list, m)
-		}
-	}
-	return list
 }
 
 // remember makes this browser a known device of the account, so that a

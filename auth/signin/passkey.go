@@ -17,7 +17,7 @@ const problemNoEntry = "That passkey does not sign you in here. Try again, or us
 
 // opensAlone reports whether a passkey can be a whole sign-in here.
 func (f *Flow) opensAlone() bool {
-	return f.Passwords != nil && f.Passkeys != nil && f.allowed(kindPasskey)
+	return f.Passwords != nil && f.Passkeys != nil && f.allowed(auth.KindPasskey)
 }
 
 // passkey is POST passkey: the beginning of a sign-in by passkey alone, or the
@@ -51,7 +51,7 @@ func (f *Flow) passkey(w http.ResponseWriter, r *http.Request) (reached, error) 
 	f.quota.give(f.client(r))
 	id, err := f.entrant(r, p, form.Get("code"))
 	if errors.Is(err, auth.ErrWrongCode) {
-		f.failed(r, auth.Local, err, slog.String("factor", kindPasskey), slog.Any("error", err))
+		f.failed(r, auth.Local, err, slog.String("factor", auth.KindPasskey), slog.Any("error", err))
 		again, err := f.askPasskey(w, r, p.ReturnTo)
 		if err != nil {
 			return reached{}, err
@@ -63,7 +63,7 @@ func (f *Flow) passkey(w http.ResponseWriter, r *http.Request) (reached, error) 
 		return reached{}, err
 	}
 	f.drop(w, r, passkeySuffix)
-	p.Identity, p.Factor, p.Challenge, p.Created = &id, kindPasskey, nil, f.now().UTC()
+	p.Identity, p.Factor, p.Challenge, p.Created = &id, auth.KindPasskey, nil, f.now().UTC()
 	return reached{milestone: entered, pending: p}, nil
 }
 

@@ -8,15 +8,10 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"time"
 
 	"gatehouse/auth"
 	"gatehouse/internal/web"
 )
-
-// Recent is how long a proof counts: what changes the ways in of an account
-// wants one that is not older.
-const Recent = 10 * time.Minute
 
 // proving is a signed-in person who is to show that it is them.
 type proving struct {
@@ -123,9 +118,7 @@ func (f *Flow) renew(w http.ResponseWriter, r *http.Request, p auth.Pending) err
 	}
 	n := *sess
 	n.Proved = p.Created // not now: the password may have been changed since it was given
-	if n.Identity.Connection == auth.Local {
-		n.Identity.AMR = with(n.Identity.AMR, methodsOf(p.Factor)...)
-	}
+	n.Raise(p.Factor)
 	if _, err := f.Sessions.Renew(w, r, n); err != nil {
 		return err
 	}
@@ -153,17 +146,17 @@ func (f *Flow) sameSession(s *auth.Session, hash string) error {
 // fresh reports whether the person has lately proved what changes of the
 // account want: its password and factor or, where it has no password, a sign-in.
 func (f *Flow) fresh(ctx context.Context, s *auth.Session) (bool, error) {
-	now := f.now()
-	if now.Sub(s.Proved) < Recent {
-		return true, nil
-	}
 	if f.Passwords != nil {
 		has, err := f.Passwords.HasPassword(ctx, s.Account)
-		if has || err != nil {
+		if err != nil {
 			return false, err
 		}
+		if has {
+			enrolled, err := f.enrolled(ctx, s.Account)
+			return err == nil && s.FreshlyProved(f.now(), enrolled), err
+		}
 	}
-	return now.Sub(s.Created) < Recent, nil
+	return s.FreshlyStarted(f.now()), nil
 }
 
 // proveURL is where a person proves that it is them, and comes back from.

@@ -156,7 +156,7 @@ func TestLocalRoadWithEnrolmentAndChallenge(t *testing.T) {
 	}
 	want := auth.Session{Account: "alice", Identity: auth.Identity{
 		Connection: auth.Local, Subject: "alice", AMR: []string{"pwd", "otp", "mfa"}, AuthTime: h.now().UTC(),
-	}, Proved: h.now().UTC()}
+	}, Proved: h.now().UTC(), ProvedFactor: auth.KindTOTP}
 	if diff := cmp.Diff([]auth.Session{want}, h.sessions.started, cmpopts.IgnoreFields(auth.Session{}, "ID")); diff != "" {
 		t.Error(diff)
 	}

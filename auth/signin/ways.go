@@ -8,14 +8,6 @@ import (
 	"gatehouse/auth"
 )
 
-// Kinds of factors that the pages treat in a way of their own.
-const (
-	kindTOTP     = "totp"
-	kindEmail    = "email_code"
-	kindPasskey  = "passkey"
-	kindRecovery = "recovery_code"
-)
-
 // enrolled returns what the account has of all kinds.
 func (f *Flow) enrolled(ctx context.Context, account string) ([]auth.Authenticator, error) {
 	var all []auth.Authenticator
@@ -50,7 +42,7 @@ func (f *Flow) ways(has []auth.Authenticator) []auth.Factor {
 		has = slices.DeleteFunc(has, func(a auth.Authenticator) bool { return !f.allowed(a.Kind) })
 	}
 	slices.SortStableFunc(has, func(a, b auth.Authenticator) int {
-		if last := compareBool(a.Kind == kindRecovery, b.Kind == kindRecovery); last != 0 {
+		if last := compareBool(a.Kind == auth.KindRecovery, b.Kind == auth.KindRecovery); last != 0 {
 			return last
 		}
 		return b.Used.Compare(a.Used)
@@ -73,7 +65,7 @@ func compareBool(a, b bool) int {
 // satisfies tells whether an authenticator is what mfa.enforce asks for.
 // Recovery codes are none: they are what one gets a lost factor back with.
 func (f *Flow) satisfies(a auth.Authenticator) bool {
-	return a.Kind != kindRecovery && !a.Barred && f.allowed(a.Kind)
+	return a.Kind != auth.KindRecovery && !a.Barred && f.allowed(a.Kind)
 }
 
 // owesEnrolment reports whether who has proved a factor must enrol another

@@ -44,7 +44,7 @@ func (a *app) account() *account.Account {
 			page.Enrollers = append(page.Enrollers, e)
 		}
 	}
-	if slices.Contains(a.cfg.MFA.Methods, mfa.RecoveryKind) {
+	if slices.Contains(a.cfg.MFA.Methods, auth.KindRecovery) {
 		page.Recovery = a.recovery
 	}
 	return page

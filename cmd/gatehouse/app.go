@@ -125,7 +125,7 @@ func (a *app) own() (http.Handler, error) {
 	}
 	if a.cfg.Local.Enabled {
 		flow.Passwords, flow.Links = a.passwords, a.passwords
-		if slices.Contains(a.cfg.MFA.Methods, mfa.PasskeyKind) {
+		if slices.Contains(a.cfg.MFA.Methods, auth.KindPasskey) {
 			flow.Passkeys = a.passkeys
 		}
 		if a.resets != nil {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"gatehouse/auth"
 	"gatehouse/auth/local"
 	"gatehouse/auth/mfa"
 	"gatehouse/internal/adminsock"
@@ -106,7 +107,7 @@ func (a *administration) records() []provision.Records {
 			Cure: "its codes cannot be checked: put the key that sealed it back into secrets.keys, or run gatehouse user reset-mfa ID; a repair leaves it alone",
 		},
 		{
-			Kind: mfa.PasskeyKind, PerAccount: true, Read: a.passkeys.CheckRecord,
+			Kind: auth.KindPasskey, PerAccount: true, Read: a.passkeys.CheckRecord,
 			Cure: "none of these passkeys can be used: run gatehouse user reset-mfa ID; a repair leaves it alone",
 		},
 		{
@@ -114,7 +115,7 @@ func (a *administration) records() []provision.Records {
 			Cure: "no code can be sent for it: run gatehouse user reset-mfa ID --factor email_code; a repair leaves it alone",
 		},
 		{
-			Kind: mfa.RecoveryKind, PerAccount: true, Read: a.recovery.CheckRecord,
+			Kind: auth.KindRecovery, PerAccount: true, Read: a.recovery.CheckRecord,
 			Cure: "none of these recovery codes can be used: run gatehouse user reset-mfa ID --factor recovery_code; a repair leaves it alone",
 		},
 		{

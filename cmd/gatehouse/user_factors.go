@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"gatehouse/auth"
-	"gatehouse/auth/mfa"
 	"gatehouse/provision"
 )
 
@@ -39,7 +38,7 @@ func factorViews(all []auth.Authenticator) []factorView {
 	views := []factorView{}
 	for _, f := range all {
 		v := factorView{ID: f.ID, Kind: f.Kind, Name: f.Name, Since: f.Since.UTC(), Used: f.Used, Barred: f.Barred}
-		if f.Kind == mfa.RecoveryKind {
+		if f.Kind == auth.KindRecovery {
 			v.Left = &f.Left
 		}
 		views = append(views, v)

@@ -29,7 +29,7 @@ func fillAccount(t *testing.T, a *state, id, address string) {
 	must(a.recovery.Keep(ctx, id, a.recovery.Generate()))
 	for key, value := range map[string]string{
 		mfa.EmailRecordKind: `{"address":"` + address + `","since":"2026-01-01T00:00:00Z"}`,
-		mfa.PasskeyKind:     `{"keys":[{"id":"k","name":"key","since":"2026-01-01T00:00:00Z"}]}`,
+		auth.KindPasskey:    `{"keys":[{"id":"k","name":"key","since":"2026-01-01T00:00:00Z"}]}`,
 	} {
 		must(a.store.Create(ctx, key+":"+id, []byte(value), 0))
 	}

@@ -46,7 +46,7 @@ func factor(detail string) string {
 	kind, name, _ := strings.Cut(detail, " ")
 	kind = strings.TrimRight(kind, ":,")
 	called := map[string]string{
-		"totp": "Authenticator app", "email_code": "Code by e-mail", "passkey": "Passkey", "recovery_code": "Recovery codes",
+		auth.KindTOTP: "Authenticator app", auth.KindEmailCode: "Code by e-mail", auth.KindPasskey: "Passkey", auth.KindRecovery: "Recovery codes",
 	}[kind]
 	if called == "" {
 		return detail

@@ -117,13 +117,13 @@ func day(t time.Time) string { return t.UTC().Format("2 Jan 2006") }
 // kindName is what people call a kind of second factor.
 func kindName(kind string) string {
 	switch kind {
-	case "totp":
+	case auth.KindTOTP:
 		return "authenticator app"
-	case "email_code":
+	case auth.KindEmailCode:
 		return "code by e-mail"
-	case "passkey":
+	case auth.KindPasskey:
 		return "passkey"
-	case "recovery_code":
+	case auth.KindRecovery:
 		return "recovery codes"
 	}
 	return kind

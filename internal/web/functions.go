@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"gatehouse/auth"
 )
 
 // functions are what the templates call.
@@ -121,13 +123,13 @@ func keyURI(uri string) template.URL {
 // challengeOf says what another way of proving a factor is.
 func challengeOf(method string) string {
 	switch method {
-	case "totp":
+	case auth.KindTOTP:
 		return "A code from your authenticator app"
-	case "passkey":
+	case auth.KindPasskey:
 		return "A passkey"
-	case "email_code":
+	case auth.KindEmailCode:
 		return "A code by e-mail"
-	case "recovery_code":
+	case auth.KindRecovery:
 		return "A recovery code"
 	}
 	return method
@@ -136,9 +138,9 @@ func challengeOf(method string) string {
 // enrolmentOf says what else can be set up.
 func enrolmentOf(method string) string {
 	switch method {
-	case "totp":
+	case auth.KindTOTP:
 		return "An authenticator app"
-	case "email_code":
+	case auth.KindEmailCode:
 		return "Codes by e-mail"
 	}
 	return challengeOf(method)

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io"
 	"unicode/utf8"
+
+	"gatehouse/internal/strictjson"
 )
 
 // DecodeClaims decodes a JSON object, keeping numbers exactly as they were
@@ -28,42 +30,8 @@ func DecodeClaims(payload []byte) (map[string]any, error) {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("more than one JSON object")
 	}
-	if twice(payload) {
+	if _, found := strictjson.Repeated(payload, strictjson.AsIs); found {
 		return nil, errors.New("a name stands twice in one object")
 	}
 	return claims, nil
-}
-
-// twice reports whether an object of a well-formed document has a name twice.
-func twice(document []byte) bool {
-	d := json.NewDecoder(bytes.NewReader(document))
-	d.UseNumber()
-	type level struct {
-		names map[string]bool // nil: a list
-		value bool            // the name has been read, and its value comes
-	}
-	open := []level{{}}
-	for {
-		token, err := d.Token()
-		if err != nil {
-			return false // the end
-		}
-		at := &open[len(open)-1]
-		if name, isText := token.(string); isText && at.names != nil && !at.value {
-			if at.names[name] {
-				return true
-			}
-			at.names[name], at.value = true, true
-			continue
-		}
-		at.value = false
-		switch token {
-		case json.Delim('{'):
-			open = append(open, level{names: map[string]bool{}})
-		case json.Delim('['):
-			open = append(open, level{})
-		case json.Delim('}'), json.Delim(']'):
-			open = open[:len(open)-1]
-		}
-	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"gatehouse/internal/strictjson"
 	"gatehouse/provision"
 )
 
@@ -118,6 +119,9 @@ func (e *importEntry) readJSON(raw []byte) {
 		if kind, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 			e.problem = fmt.Errorf("it is not an account: %s cannot be a %s", cmp.Or(kind.Field, "an account"), kind.Value)
 		}
+	}
+	if name, found := strictjson.Repeated(raw, strings.ToLower); found && e.problem == nil {
+		e.problem = fmt.Errorf("it is not an account: %s stands there twice", name)
 	}
 	e.new = provision.New{Username: v.Username, Email: v.Email, Name: v.Name, Groups: v.Groups, Disabled: v.Disabled}
 	e.hash = v.PasswordHash

@@ -61,7 +61,8 @@ func TestImport(t *testing.T) {
   {"username": "fay", "email": "taken@corp.example"},
   {"username": "gwen", "admin": true},
   {"username": "hal", "groups": "staff"},
-  {"username": "taken", "email": "other@corp.example"}
+  {"username": "taken", "email": "other@corp.example"},
+  {"username": "ida", "password_hash": "`+oldBcrypt+`", "Password_Hash": "`+oldSHA+`"}
 ]`)
 			want := []importResult{
 				{2, "ada", importAdded, "", ""},
@@ -75,6 +76,7 @@ func TestImport(t *testing.T) {
 				{10, "gwen", importRefused, `it is not an account: unknown field "admin"`, ""},
 				{11, "hal", importRefused, "it is not an account: groups cannot be a string", ""},
 				{12, "taken", importRefused, "there is an account of this username with another e-mail", ""},
+				{13, "ida", importRefused, "it is not an account: Password_Hash stands there twice", ""},
 			}
 			look := func(v importView, want []importResult) {
 				t.Helper()
@@ -90,7 +92,7 @@ func TestImport(t *testing.T) {
 			}
 			dry := p.report(t, exitFailed, "--accounts", file, "--dry-run")
 			look(dry, want)
-			if !dry.DryRun || dry.Added != 3 || dry.Refused != 8 {
+			if !dry.DryRun || dry.Added != 3 || dry.Refused != 9 {
 				t.Errorf("%+v", dry)
 			}
 			p.refused(t, "no account", "user", "show", "ada")

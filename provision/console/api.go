@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"gatehouse/auth"
+	"gatehouse/internal/strictjson"
 	"gatehouse/internal/web"
 )
 
@@ -212,13 +213,23 @@ func (a *API) act(w http.ResponseWriter, r *http.Request, administrator string) 
 
 // decode reads one JSON object; an empty body is an empty one.
 func decode(r *http.Request, into any) error {
-	d := json.NewDecoder(r.Body)
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil && !errors.Is(err, io.EOF) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
 		return fmt.Errorf("%w: %w", auth.ErrMalformed, err)
 	}
-	if d.More() {
-		return fmt.Errorf("%w: more than one object is posted", auth.ErrMalformed)
+	if len(bytes.TrimSpace(body)) == 0 {
+		return nil
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return fmt.Errorf("%w: %w", auth.ErrMalformed, err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: something follows the object", auth.ErrMalformed)
+	}
+	if name, found := strictjson.Repeated(body, strings.ToLower); found {
+		return fmt.Errorf("%w: %q stands there twice", auth.ErrMalformed, name)
 	}
 	return nil
 }

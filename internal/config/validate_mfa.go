@@ -56,7 +56,7 @@ func (l *loader) unusable(method string, c *Config) string {
 	case method == MethodEmailCode && c.Mail.Address == "":
 		return "needs a mail server, and mail.address names none"
 	case method == MethodPasskey && !hasPasskeys(c.Server.PublicURL) && !l.places["server.public_url"].bad:
-		return "does not work at " + l.show("server.public_url", c.Server.PublicURL) + ": browsers have passkeys at names over https alone, and at localhost"
+		return "does not work at " + l.show("server.public_url", c.Server.PublicURL) + ": there are passkeys at names with a dot over https alone, and at localhost"
 	}
 	return ""
 }
@@ -67,7 +67,8 @@ func methods() []string {
 }
 
 // hasPasskeys reports whether browsers have passkeys at an origin: in secure
-// contexts whose host is a name (WebAuthn Level 3, sections 5.1.3 and 13.4.9).
+// contexts whose host is a name (WebAuthn Level 3, sections 5.1.3 and 13.4.9);
+// a name without a dot is none to the library that checks them.
 func hasPasskeys(origin string) bool {
 	u, err := url.Parse(origin)
 	if err != nil {
@@ -75,5 +76,6 @@ func hasPasskeys(origin string) bool {
 	}
 	name := strings.ToLower(u.Hostname())
 	_, notIP := netip.ParseAddr(name)
-	return name != "" && notIP != nil && (u.Scheme == "https" || u.Scheme == "http" && isUnder(name, "localhost"))
+	local := isUnder(name, "localhost")
+	return notIP != nil && (u.Scheme == "https" && strings.Contains(name, ".") || local && (u.Scheme == "https" || u.Scheme == "http"))
 }

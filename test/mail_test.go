@@ -3,6 +3,7 @@ package test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -142,5 +143,37 @@ func TestAMailThatIsRefused(t *testing.T) {
 	run(t, g, "mail", "drop", failed.ID)
 	if left := queued(t, g); len(left) > 0 {
 		t.Errorf("left: %+v", left)
+	}
+}
+
+// TestMailsOnReplicas: what waits on a Redis is sent once, by whichever replica
+// comes first, and by the others when the one that queued it dies.
+func TestMailsOnReplicas(t *testing.T) {
+	t.Parallel()
+	s := servers.NewSMTP(t, false)
+	_, replicas := startReplicas(t, 3, localOnly(servers.StartApp(t).URL, mailTo(s, ""),
+		redisStore(servers.Redis(t, servers.RedisOptions{}), "gatehouse:")))
+	const people = 12
+	for i := range people {
+		addUser(t, replicas[i%2], fmt.Sprintf("ada%d", i), "--email", fmt.Sprintf("ada%d@corp.example", i))
+	}
+	servers.WaitFor(t, "an attempt at each mail", func(context.Context) bool {
+		all := queued(t, replicas[1])
+		tried := slices.DeleteFunc(slices.Clone(all), func(m mailInQueue) bool { return m.Attempts == 0 })
+		return len(all) == people && len(tried) == people
+	})
+
+	replicas[0].Kill()
+	s.Start(t)
+	run(t, replicas[2], "mail", "retry", "--all")
+	servers.WaitFor(t, "the list to be empty", func(context.Context) bool { return len(queued(t, replicas[1])) == 0 })
+	times := map[string]int{}
+	for _, m := range s.Mails() {
+		times[m.To]++
+	}
+	for i := range people {
+		if to := fmt.Sprintf("ada%d@corp.example", i); times[to] != 1 {
+			t.Errorf("%d mails to %s, want one", times[to], to)
+		}
 	}
 }

@@ -132,6 +132,33 @@ func TestProveFirst(t *testing.T) {
 	owner.account(g, "/password").wants(t, http.StatusOK)
 }
 
+// TestWhatAProviderSaysOfAPassword: a provider may say that it asked for a
+// password (amr, RFC 8176, section 2), and that is another one. Attack: the
+// provider is taken over, says so, and whoever comes through it changes the
+// password and the factors here.
+func TestWhatAProviderSaysOfAPassword(t *testing.T) {
+	t.Parallel()
+	application, acme := servers.StartApp(t), badidp.Start(t)
+	acme.SetPersona("pat", person("pat", map[string]any{"amr": []any{"pwd", "otp", "mfa"}}), nil)
+	for _, enforce := range []string{"local", "all"} {
+		g := servers.StartGateway(t, binary, configText(application.URL, []string{connectionText("acme", acme.URL())},
+			"local: {enabled: true}", "mfa: {enforce: "+enforce+"}"))
+		addUser(t, g, "pat", "--email", "pat@corp.example")
+		v := newVisitor(t, "pat")
+		v.start(g, "acme", "/").wants(t, http.StatusOK)
+		if enforce == "all" {
+			v.code(g, v.offered(g).code(t)).wants(t, http.StatusSeeOther)
+		}
+		v.signedIn(g)
+		for _, e := range accountEndpoints(shownFactor{kind: "totp", id: "totp"}, accountLink{"acme", acme.URL(), "pat-1"}) {
+			if e.proof {
+				v.send(false, e.method, g.URL+"/oauth2"+e.path, e.form).leads(t, "/oauth2/prove")
+			}
+		}
+		newVisitor(t, "").challenged(g, "pat", "/")
+	}
+}
+
 // TestTheFirstFactorEndsOlderProofs: where no second factor is asked for, a
 // session that was left open has proved all that there was. Attack: whoever sits
 // there adds a passkey or an app of their own beside the factor that the owner

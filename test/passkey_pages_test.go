@@ -9,6 +9,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"gatehouse/test/badidp"
 	"gatehouse/test/servers"
 )
 
@@ -133,4 +134,35 @@ func TestPasskeyOfAnotherOrigin(t *testing.T) {
 	if !strings.Contains(g.Output(), "answer from the origin") {
 		t.Error("the log does not say why")
 	}
+}
+
+// TestPasskeyBesideAProvider: where everybody owes a second factor, people of a
+// provider may have a passkey as that, and it is no way past the provider.
+// Attack: come in by the passkey alone, without the provider's judgement, and
+// after an administrator has taken its identity away.
+func TestPasskeyBesideAProvider(t *testing.T) {
+	t.Parallel()
+	application, acme := servers.StartApp(t), badidp.Start(t)
+	g := atLocalhost(t, configText(application.URL, []string{connectionText("acme", acme.URL())}, "local: {enabled: true}", "mfa: {enforce: all}"))
+	b, _ := holder(t)
+	through := func() {
+		t.Helper()
+		b.Go(t, g.URL+"/oauth2/start?connection=acme&rd=/wanted")
+	}
+	through()
+	press(t, b, "A passkey")
+	heading(t, b, "Set up a passkey")
+	press(t, b, "Make a passkey")
+	arrived(t, b, g.URL+"/wanted")
+	leaves(t, b, g)
+
+	through()
+	heading(t, b, "Use your passkey")
+	press(t, b, "Use a passkey")
+	arrived(t, b, g.URL+"/wanted")
+	leaves(t, b, g)
+
+	entry(t, b, g.URL+"/again")
+	press(t, b, "Use a passkey")
+	refusedPasskey(t, b, g, "does not sign you in")
 }

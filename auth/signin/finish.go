@@ -48,9 +48,10 @@ func (f *Flow) finish(w http.ResponseWriter, r *http.Request, p auth.Pending) er
 }
 
 // provedAt is when the person gave everything that the account has: a sign-in
-// that was spared the account's factor is no proof of it.
+// that was spared the account's factor is no proof of it, and neither is what a
+// provider says of a password, which is another one.
 func (f *Flow) provedAt(ctx context.Context, p auth.Pending) (time.Time, error) {
-	if !slices.Contains(p.Identity.AMR, auth.MethodPassword) {
+	if p.Identity.Connection != auth.Local || !slices.Contains(p.Identity.AMR, auth.MethodPassword) {
 		return time.Time{}, nil // a provider has vouched, or a passkey alone
 	}
 	if p.Factor == "" {

@@ -101,8 +101,11 @@ func (f *Flow) askPasskey(w http.ResponseWriter, r *http.Request, returnTo strin
 }
 
 // entrant is who answered with a passkey, which proves that they hold it and, as
-// the authenticator has verified, that it is them. Errors: auth.ErrWrongCode
-// also for an account that may not come in, auth.ErrStoreDown.
+// the authenticator has verified, that it is them. It is another way into an
+// account that has a password; to people of a provider, where all owe a second
+// factor, it is that and no more: they would come in past the provider's gate,
+// and after it has dropped them. Errors: auth.ErrWrongCode also for an account
+// that may not come in, auth.ErrStoreDown.
 func (f *Flow) entrant(r *http.Request, p auth.Pending, answer string) (auth.Identity, error) {
 	if p.Challenge == nil || answer == "" || len(answer) > maxPasskey {
 		return auth.Identity{}, auth.ErrWrongCode
@@ -117,6 +120,12 @@ func (f *Flow) entrant(r *http.Request, p auth.Pending, answer string) (auth.Ide
 	}
 	if err != nil {
 		return auth.Identity{}, err
+	}
+	switch has, err := f.Passwords.HasPassword(r.Context(), account); {
+	case err != nil:
+		return auth.Identity{}, err
+	case !has:
+		return auth.Identity{}, fmt.Errorf("%w: account %s has no local sign-in", auth.ErrWrongCode, account)
 	}
 	return auth.Identity{
 		Connection: auth.Local, Subject: profile.ID, Username: profile.Username,

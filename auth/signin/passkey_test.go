@@ -45,9 +45,10 @@ func TestPasskeyAlone(t *testing.T) {
 	p.post("/oauth2/passkey", url.Values{"code": {"alice 1"}}).expect(t, 303, "/oauth2/sign_in")
 }
 
+// "person" came from a provider, and has no password: no local sign-in.
 func TestPasskeyAloneRefused(t *testing.T) {
 	h := open(t, nil)
-	for _, answer := range []string{"unknown 1", "closed 1", "gone 1", "", strings.Repeat("x", 17<<10)} {
+	for _, answer := range []string{"unknown 1", "closed 1", "gone 1", "person 1", "", strings.Repeat("x", 17<<10)} {
 		p := h.person()
 		p.post("/oauth2/passkey", url.Values{"rd": {"/app"}}).expect(t, 303, "/oauth2/passkey")
 		before := p.cookies()["g_passkey"]

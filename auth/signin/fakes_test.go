@@ -377,7 +377,10 @@ func (s *sessions) EndAccount(_ context.Context, account string) (ended int, err
 }
 
 // entries are the passkeys of alice and of somebody whose account is closed.
-type entries struct{ asked int }
+type entries struct {
+	asked  int
+	during func() // while an answer is judged
+}
 
 func (e *entries) Discover(context.Context) (auth.Challenge, error) {
 	e.asked++
@@ -389,6 +392,9 @@ func (e *entries) Discover(context.Context) (auth.Challenge, error) {
 // Identify takes the name of an account and the number of the challenge.
 func (e *entries) Identify(_ context.Context, asked auth.Challenge, answer string) (string, error) {
 	account, of, _ := strings.Cut(answer, " ")
+	if e.during != nil {
+		e.during()
+	}
 	switch {
 	case account == "store-down":
 		return "", auth.ErrStoreDown

@@ -49,6 +49,7 @@ func (f *Flow) passkey(w http.ResponseWriter, r *http.Request) (reached, error) 
 		return reached{}, f.noPasskey(w, r, err)
 	}
 	f.quota.give(f.client(r))
+	began := f.now().UTC() // whoever ends the sessions while it is judged ends this sign-in too
 	id, err := f.entrant(r, p, form.Get("code"))
 	if errors.Is(err, auth.ErrWrongCode) {
 		f.failed(r, auth.Local, err, slog.String("factor", auth.KindPasskey), slog.Any("error", err))
@@ -63,7 +64,7 @@ func (f *Flow) passkey(w http.ResponseWriter, r *http.Request) (reached, error) 
 		return reached{}, err
 	}
 	f.drop(w, r, passkeySuffix)
-	p.Identity, p.Factor, p.Challenge, p.Created = &id, auth.KindPasskey, nil, f.now().UTC()
+	p.Identity, p.Factor, p.Challenge, p.Created = &id, auth.KindPasskey, nil, began
 	return reached{milestone: entered, pending: p}, nil
 }
 

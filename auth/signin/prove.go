@@ -73,6 +73,7 @@ func (f *Flow) prove(w http.ResponseWriter, r *http.Request) (reached, error) {
 	if err != nil {
 		return reached{}, f.firstSignIn(w, r, rd, err)
 	}
+	began := f.now().UTC() // whoever ends the sessions while it is judged ends this proof too
 	id, err := f.verify(r, at.profile.Username, form.Get("password"))
 	if err == nil && id.Subject != at.session.Account {
 		err = auth.ErrWrongPassword // the name is somebody else's by now
@@ -96,7 +97,7 @@ func (f *Flow) prove(w http.ResponseWriter, r *http.Request) (reached, error) {
 	identity := at.session.Identity
 	identity.Username = at.profile.Username // how the account is called on the next page
 	return reached{milestone: recalled, pending: auth.Pending{
-		Connection: identity.Connection, ReturnTo: rd, Identity: &identity, Created: f.now().UTC(),
+		Connection: identity.Connection, ReturnTo: rd, Identity: &identity, Created: began,
 		Outcome: auth.Outcome{Verdict: auth.Unchanged, Account: at.session.Account},
 		Proves:  f.sessionHash(at.session),
 	}}, nil

@@ -71,21 +71,10 @@ func (f *Flow) dispatch(w http.ResponseWriter, r *http.Request, at reached) erro
 		return f.begin(w, r, at.connection, at.pending)
 	case identified:
 		outcome, err := f.Resolver.Resolve(r.Context(), *at.pending.Identity)
-		return f.resolved(w, r, at.pending, outcome, err)
+		return f.resolved(w, r, at.pending, outcome, err, f.owes)
 	case entered:
 		outcome, err := f.Resolver.Resolve(r.Context(), *at.pending.Identity)
-		if err != nil {
-			return err
-		}
-		at.pending.Outcome = outcome
-		owed, err := f.demanded(r.Context(), outcome.Account)
-		if err != nil {
-			return err
-		}
-		if owed {
-			return f.raise(w, r, at.pending)
-		}
-		return f.finish(w, r, at.pending)
+		return f.resolved(w, r, at.pending, outcome, err, f.owesDemanded)
 	case claimed:
 		owed, err := f.hasFactor(r.Context(), accountOf(at.pending))
 		if err != nil {
@@ -135,8 +124,11 @@ func (f *Flow) dispatch(w http.ResponseWriter, r *http.Request, at reached) erro
 }
 
 // resolved goes on from what the resolver has answered. It is asked before any
-// factor is, so that what an enrolment stores has a home.
-func (f *Flow) resolved(w http.ResponseWriter, r *http.Request, p auth.Pending, outcome auth.Outcome, err error) error {
+// factor is, so that what an enrolment stores has a home. Owes reports whether
+// the second step is owed.
+func (f *Flow) resolved(w http.ResponseWriter, r *http.Request, p auth.Pending, outcome auth.Outcome, err error,
+	owes func(context.Context, auth.Pending) (bool, error),
+) error {
 	if err != nil {
 		return err
 	}
@@ -148,7 +140,7 @@ func (f *Flow) resolved(w http.ResponseWriter, r *http.Request, p auth.Pending, 
 		// Without this a resolver's slip would become a session that is nobody.
 		return fmt.Errorf("resolve: verdict %q without an account", outcome.Verdict)
 	}
-	owed, err := f.owes(r.Context(), p)
+	owed, err := owes(r.Context(), p)
 	if err != nil {
 		return err
 	}
@@ -171,7 +163,7 @@ func (f *Flow) join(w http.ResponseWriter, r *http.Request, p auth.Pending, by s
 	f.confirmed(r, p, by)
 	p.Factor = "" // of the proof, not of the sign-in
 	outcome, err := f.Resolver.ResolveConfirmed(r.Context(), *p.Identity, p.Outcome.Confirmation.Account)
-	return f.resolved(w, r, p, outcome, err)
+	return f.resolved(w, r, p, outcome, err, f.owes)
 }
 
 // owes reports whether the second step is owed: by mfa.enforce, or because an
@@ -181,6 +173,12 @@ func (f *Flow) owes(ctx context.Context, p auth.Pending) (bool, error) {
 	if err != nil || owed || p.Identity.Connection != auth.Local {
 		return owed, err
 	}
+	return f.owesDemanded(ctx, p)
+}
+
+// owesDemanded is owes of a sign-in that is whole already, whatever mfa.enforce
+// says: only an enrolment that an administrator demands is left to owe.
+func (f *Flow) owesDemanded(ctx context.Context, p auth.Pending) (bool, error) {
 	return f.demanded(ctx, p.Outcome.Account)
 }
 

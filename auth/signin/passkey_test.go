@@ -1,6 +1,7 @@
 package signin_test
 
 import (
+	"context"
 	"net/url"
 	"strings"
 	"testing"
@@ -93,6 +94,30 @@ func TestPasskeyAloneRefused(t *testing.T) {
 			}
 		}
 	}
+}
+
+// says is a resolver that gives everybody the same answer.
+type says struct {
+	directory
+	outcome auth.Outcome
+}
+
+func (s *says) Resolve(context.Context, auth.Identity) (auth.Outcome, error) { return s.outcome, nil }
+
+// What the resolver says of who comes in by passkey is judged as for everybody:
+// its slip is no session of nobody, and an account that must be proved is.
+func TestPasskeyAloneIsResolved(t *testing.T) {
+	resolver := &says{}
+	h := open(t, func(f *signin.Flow) { f.Resolver = resolver })
+	p := h.person()
+	p.post("/oauth2/passkey", url.Values{})
+	if a := p.post("/oauth2/passkey", url.Values{"code": {"alice 1"}}); a.status != 500 {
+		t.Errorf("no account: %d to %q", a.status, a.location)
+	}
+	resolver.outcome = auth.Outcome{Verdict: auth.Confirm, Confirmation: &auth.Confirmation{Account: "bob", Username: "bob", Password: true}}
+	p.post("/oauth2/passkey", url.Values{})
+	p.post("/oauth2/passkey", url.Values{"code": {"alice 2"}}).expect(t, 303, "/oauth2/confirm")
+	h.started(nil)
 }
 
 // Who comes in by passkey enrols what an administrator demands, and owes no

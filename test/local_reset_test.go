@@ -112,3 +112,31 @@ func TestSetUpLink(t *testing.T) {
 		t.Error("ada has no password")
 	}
 }
+
+// TestLinksThatAreOver. Attacks: use a link that went to an address which is no
+// longer the account's, of somebody else perhaps; use one that was made before
+// the account was closed, once it is open again.
+func TestLinksThatAreOver(t *testing.T) {
+	t.Parallel()
+	s := servers.StartSMTP(t, false)
+	g := mailing(t, s, "")
+	g.Start(t)
+	run(t, g, "user", "add", "ada", "--email", "adda@corp.example", "--mail-setup-link")
+	mistyped := mailedLink(t, s, "adda@corp.example")
+	run(t, g, "user", "set", "ada", "--email", "ada@corp.example")
+	printed := strings.TrimSpace(run(t, g, "user", "add", "bea", "--email", "bea@corp.example", "--setup-link"))
+	run(t, g, "user", "disable", "bea")
+	run(t, g, "user", "enable", "bea")
+	v := newVisitor(t, "")
+	for name, link := range map[string]string{"ada": mistyped, "bea": printed} {
+		_, token, _ := strings.Cut(link, "?token=")
+		v.get(link).says(t, http.StatusBadRequest, "does not count any more")
+		v.post(g.URL+"/oauth2/password", url.Values{"token": {token}, "password": {goodPassword}}).wants(t, http.StatusBadRequest)
+		if showAccount(t, g, name).HasPassword {
+			t.Errorf("%s has a password by it", name)
+		}
+	}
+	// A new one is good.
+	run(t, g, "user", "setup-link", "ada", "--mail")
+	v.get(mailedLink(t, s, "ada@corp.example")).wants(t, http.StatusOK)
+}

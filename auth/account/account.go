@@ -52,9 +52,11 @@ type Passwords interface {
 	Since(ctx context.Context, account string) (time.Time, error)
 	HasPassword(ctx context.Context, account string) (bool, error)
 	// Change gives the account another password, unless it will not do: then
-	// refused tells the person why and what to do. The names are what others
-	// know of them. Errors: *auth.Throttled, auth.ErrStoreDown.
-	Change(ctx context.Context, account, password string, names ...string) (refused string, err error)
+	// refused tells the person why and what to do. The present one was proved at
+	// that time; the names are what others know of them. Errors:
+	// auth.ErrInvalidState when another password was set since, *auth.Throttled,
+	// auth.ErrStoreDown.
+	Change(ctx context.Context, account, password string, proved time.Time, names ...string) (refused string, err error)
 }
 
 // Factors is what accounts have enrolled, of all kinds. Errors:

@@ -179,8 +179,25 @@ func TestChangePassword(t *testing.T) {
 	if diff := cmp.Diff([]string{"alice password_changed"}, h.events); diff != "" {
 		t.Error(diff)
 	}
+	// One proof is good for one password.
+	expect(t, h.post("alice", "/password", "password", "another long password", "again", "another long password"), http.StatusSeeOther, "/oauth2/prove?rd=%2Foauth2%2Faccount")
+	if h.passwords["alice"] != "a new long password" {
+		t.Error("it was changed twice")
+	}
 	if strings.Contains(h.log.String(), "long password") {
 		t.Error("the password is in the log")
+	}
+}
+
+// Attack: change one's own password without end, which costs more than anything
+// else that can be asked for.
+func TestOneChangeOfAPasswordAtATime(t *testing.T) {
+	h := open(t)
+	h.turn.Lock()
+	w := h.post("alice", "/password", "password", "a new long password", "again", "a new long password")
+	expect(t, w, http.StatusTooManyRequests, "")
+	if w.Header().Get("Retry-After") == "" || h.passwords["alice"] != "old" {
+		t.Errorf("changed to %q, Retry-After %q", h.passwords["alice"], w.Header().Get("Retry-After"))
 	}
 }
 

@@ -1,6 +1,8 @@
 package account
 
 import (
+	"context"
+	"errors"
 	"net/http"
 
 	"gatehouse/auth"
@@ -25,9 +27,19 @@ func (a *Account) changePassword(v *visit) error {
 	if err != nil {
 		return err
 	}
-	refused, err := a.Passwords.Change(ctx, account, password, profile.Username, profile.Name, first(profile.Email))
-	if err != nil {
+	var refused string
+	// Alone: it is the most expensive thing that somebody who is signed in can ask
+	// for, and the second of two would replace what its sender no longer knows.
+	err = a.Turns.Alone(ctx, account, func(ctx context.Context) (err error) {
+		refused, err = a.Passwords.Change(ctx, account, password, v.session.Proved, profile.Username, profile.Name, first(profile.Email))
 		return err
+	})
+	if errors.Is(err, auth.ErrInvalidState) {
+		a.toProve(v)
+		return nil
+	}
+	if err != nil {
+		return a.busy(v, err)
 	}
 	if refused != "" {
 		return a.passwordPage(v, http.StatusUnprocessableEntity, refused)

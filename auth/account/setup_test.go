@@ -33,6 +33,7 @@ type house struct {
 	mu        sync.Mutex
 	sessions  map[string]*auth.Session
 	passwords map[string]string // by account
+	changed   time.Time         // a password, last
 	factors   map[string][]auth.Authenticator
 	codes     map[string][]string
 	links     []auth.LinkedIdentity
@@ -242,11 +243,14 @@ func (h *house) HasPassword(_ context.Context, account string) (bool, error) {
 	return has, nil
 }
 
-func (h *house) Change(_ context.Context, account, password string, inputs ...string) (string, error) {
+func (h *house) Change(_ context.Context, account, password string, proved time.Time, inputs ...string) (string, error) {
+	if h.changed.After(proved) {
+		return "", auth.ErrInvalidState
+	}
 	if len(password) < 12 || slices.Contains(inputs, password) {
 		return "It is too easy to guess.", nil
 	}
-	h.passwords[account] = password
+	h.passwords[account], h.changed = password, h.now.Add(time.Second)
 	return "", nil
 }
 

@@ -23,7 +23,7 @@ func (p *Passwords) Import(ctx context.Context, account, hash string) error {
 	if err := Importable(hash); err != nil {
 		return err
 	}
-	return p.write(ctx, account, record{Hash: hash, Set: p.now(), Foreign: true}, func(old []byte) error {
+	return p.write(ctx, account, record{Hash: hash, Set: p.now(), Foreign: true}, "", func(old []byte) error {
 		if old != nil {
 			return fmt.Errorf("import password: %w: there is one", auth.ErrInvalidState)
 		}

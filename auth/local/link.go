@@ -98,12 +98,17 @@ func mayReplace(l auth.PasswordLink, old []byte) error {
 		}
 		return nil
 	}
-	var rec record
-	if err := json.Unmarshal(old, &rec); err != nil {
-		return fmt.Errorf("decode password record: %w", err)
+	if err := setBefore(old, l.Made); err != nil {
+		return fmt.Errorf("link: %w", err)
 	}
-	if rec.Set.After(l.Made) {
-		return fmt.Errorf("link: %w: the password was changed since", auth.ErrInvalidState)
+	return nil
+}
+
+// VoidLinks makes the links of an account void that nobody has used. Errors:
+// auth.ErrStoreDown.
+func (p *Passwords) VoidLinks(ctx context.Context, account string) error {
+	if err := p.Store.Delete(ctx, newestKey(account)); err != nil {
+		return down("void links", err)
 	}
 	return nil
 }
@@ -128,7 +133,7 @@ func (p *Passwords) SetByLink(ctx context.Context, token, password string, names
 	if _, err := p.Store.Take(ctx, linkPrefix+p.tokenHash(token)); err != nil {
 		return l, linkTrouble(err)
 	}
-	return l, p.write(ctx, l.Account, record{Hash: hash, Set: p.now(), Mailed: l.Mailed}, func(old []byte) error { return mayReplace(l, old) })
+	return l, p.write(ctx, l.Account, record{Hash: hash, Set: p.now(), Mailed: l.Mailed}, "", func(old []byte) error { return mayReplace(l, old) })
 }
 
 // MailedTo returns the address to which the link went by which the present

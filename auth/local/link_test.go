@@ -125,6 +125,11 @@ func TestVoidLinks(t *testing.T) {
 	}{
 		{name: "a reset too late", kind: auth.LinkReset, void: func(_ *testing.T, _ *Passwords, at *atomic.Int64) { at.Add(int64(ResetLife / time.Second)) }},
 		{name: "a set-up too late", kind: auth.LinkSetup, void: func(_ *testing.T, _ *Passwords, at *atomic.Int64) { at.Add(int64(SetupLife / time.Second)) }},
+		{name: "all were made void", kind: auth.LinkSetup, void: func(t *testing.T, p *Passwords, _ *atomic.Int64) {
+			if err := p.VoidLinks(t.Context(), "a1"); err != nil {
+				t.Fatal(err)
+			}
+		}},
 		{name: "there is a newer one", kind: auth.LinkReset, void: func(t *testing.T, p *Passwords, _ *atomic.Int64) { newLink(t, p, "a1", auth.LinkReset, "") }},
 		{name: "there is a newer one of another kind", kind: auth.LinkReset, void: func(t *testing.T, p *Passwords, _ *atomic.Int64) { newLink(t, p, "a1", auth.LinkSetup, "") }},
 		// Attack: have a link mailed, wait until the owner has noticed and chosen

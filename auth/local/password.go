@@ -135,6 +135,26 @@ func (p *Passwords) Remember(ctx context.Context, account string) (device string
 // names are those of Policy.Suitable. It ends no session: the caller does.
 // Errors: *auth.Unsuitable, auth.ErrStoreDown, *auth.Throttled, and the context's.
 func (p *Passwords) SetPassword(ctx context.Context, account, password string, names ...string) error {
+	return p.set(ctx, account, password, names, "", func([]byte) error { return nil })
+}
+
+// Change is SetPassword by the account's owner, who has proved the present
+// password at a time: another one that was set since is not replaced, or what
+// waited here meanwhile would undo an administrator's, or a reset. The device of
+// the context stays known. Errors: those of SetPassword, auth.ErrInvalidState.
+func (p *Passwords) Change(ctx context.Context, account, password string, proved time.Time, names ...string) error {
+	may := func(old []byte) error { return setBefore(old, proved) }
+	old, _, err := p.read(ctx, account)
+	if err == nil {
+		err = may(old) // before the expensive work, too
+	}
+	if err != nil {
+		return err
+	}
+	return p.set(ctx, account, password, names, throttle.Device(ctx), may)
+}
+
+func (p *Passwords) set(ctx context.Context, account, password string, names []string, device string, may func(old []byte) error) error {
 	if err := p.Policy.Suitable(password, names...); err != nil {
 		return err
 	}
@@ -142,12 +162,28 @@ func (p *Passwords) SetPassword(ctx context.Context, account, password string, n
 	if err != nil {
 		return err
 	}
-	return p.write(ctx, account, record{Hash: hash, Set: p.now()}, func([]byte) error { return nil })
+	return p.write(ctx, account, record{Hash: hash, Set: p.now()}, device, may)
+}
+
+// setBefore errors with auth.ErrInvalidState when the present password was set
+// after a time, or there is none.
+func setBefore(old []byte, at time.Time) error {
+	if old == nil {
+		return fmt.Errorf("%w: there is no password", auth.ErrInvalidState)
+	}
+	var rec record
+	if err := json.Unmarshal(old, &rec); err != nil {
+		return fmt.Errorf("decode password record: %w", err)
+	}
+	if rec.Set.After(at) {
+		return fmt.Errorf("%w: the password was changed since", auth.ErrInvalidState)
+	}
+	return nil
 }
 
 // write puts a new password in place of the present one, if that may be
-// replaced.
-func (p *Passwords) write(ctx context.Context, account string, rec record, may func(old []byte) error) error {
+// replaced, and forgets all devices but one.
+func (p *Passwords) write(ctx context.Context, account string, rec record, device string, may func(old []byte) error) error {
 	value, err := json.Marshal(rec)
 	if err != nil {
 		return fmt.Errorf("encode password record: %w", err)
@@ -159,7 +195,7 @@ func (p *Passwords) write(ctx context.Context, account string, rec record, may f
 	if err != nil {
 		return down("set password", err)
 	}
-	return p.Throttle.Forget(ctx, account)
+	return p.Throttle.ForgetOthers(ctx, account, device)
 }
 
 // Unlock forgets the attempts on an account: its owner may try again at once.

@@ -108,6 +108,9 @@ func (f *Flow) choosePassword(w http.ResponseWriter, r *http.Request, token stri
 	if err == nil {
 		p, err = f.Accounts.Profile(r.Context(), link.Account)
 	}
+	if err == nil && link.Mailed != "" && link.Mailed != p.VerifiedEmail() {
+		err = fmt.Errorf("%w: the account has another address than the link went to", auth.ErrInvalidState)
+	}
 	if err == nil && !p.Active {
 		err = &auth.Denied{Reason: auth.DeniedDisabled, Connection: auth.Local, Detail: "the account of a link to choose a password"}
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"time"
 
 	"gatehouse/auth"
 	"gatehouse/auth/account"
@@ -68,8 +69,8 @@ func (a *app) told(p *auth.Person) []web.Header {
 type ownPasswords struct{ *local.Passwords }
 
 // Change implements account.Passwords.
-func (p ownPasswords) Change(ctx context.Context, id, password string, names ...string) (refused string, err error) {
-	err = p.SetPassword(ctx, id, password, names...)
+func (p ownPasswords) Change(ctx context.Context, id, password string, proved time.Time, names ...string) (refused string, err error) {
+	err = p.Passwords.Change(ctx, id, password, proved, names...)
 	if unsuitable, ok := errors.AsType[*auth.Unsuitable](err); ok {
 		return "It was not changed: " + unsuitable.Reason + ".", nil
 	}

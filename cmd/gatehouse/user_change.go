@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -72,15 +73,15 @@ func (a *administration) set(ctx context.Context, c *userCommand, id string) (de
 	return decisionOf(a.directory.Set(ctx, id, edit))
 }
 
-// disable refuses every sign-in of the account and ends its sessions. They end
-// for good: were they only refused while the account is disabled, enabling it
-// would bring them back.
+// disable refuses every sign-in of the account, ends its sessions and voids its
+// links. They end for good: were they only refused while the account is disabled,
+// enabling it would bring them back.
 func (a *administration) disable(ctx context.Context, id string, stderr io.Writer) (decision string, err error) {
 	decision, err = decisionOf(a.directory.Disable(ctx, id))
 	if err != nil {
 		return "", err
 	}
-	return decision, a.endAll(ctx, id, stderr)
+	return decision, errors.Join(a.passwords.VoidLinks(ctx, id), a.endAll(ctx, id, stderr))
 }
 
 // warnOfPassThrough says whom a disabled account does not stop: who disables

@@ -45,14 +45,14 @@ func Device(ctx context.Context) string {
 
 // Remember makes the device known to the account, on which a sign-in was just
 // finished, and returns the value for the browser to keep: 256 random bits, or
-// the one that it has already. It is new to an account that knows other devices
-// and not this one. Errors: auth.ErrStoreDown.
+// the one that it has already. It is new to an account that has known other
+// devices lately, and does not know this one. Errors: auth.ErrStoreDown.
 func (t *Throttle) Remember(ctx context.Context, account, present string) (value string, isNew bool, err error) {
 	fresh := newDevice()
 	err = t.Store.Update(ctx, t.deviceKey(account), func(old []byte) ([]byte, time.Duration, error) {
 		now := t.now()
 		devices := alive(old, now)
-		value, isNew = fresh, len(devices) > 0
+		value, isNew = fresh, old != nil
 		if i := t.find(devices, account, present); i >= 0 {
 			value, isNew = present, false
 			devices = slices.Delete(devices, i, i+1)

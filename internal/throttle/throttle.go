@@ -168,8 +168,27 @@ func (t *Throttle) Unlock(ctx context.Context, account string) error {
 	return trouble("forget attempts", err)
 }
 
-// Forget forgets the attempts on an account and its devices: its password was
-// changed, or it is gone.
+// ForgetOthers forgets the attempts on an account and its devices, but for one
+// that it knows: its password was changed there. That there were some is kept,
+// so that the next one is told of as new. Errors: auth.ErrStoreDown.
+func (t *Throttle) ForgetOthers(ctx context.Context, account, device string) error {
+	err := t.Store.Update(ctx, t.deviceKey(account), func(old []byte) ([]byte, time.Duration, error) {
+		if old == nil {
+			return nil, 0, store.ErrNoChange
+		}
+		devices := alive(old, t.now())
+		kept := devices[:0]
+		if i := t.find(devices, account, device); i >= 0 {
+			kept = append(kept, devices[i])
+		}
+		record, err := json.Marshal(kept)
+		return record, DeviceLife, err
+	})
+	return trouble("forget attempts", errors.Join(err, t.Store.Delete(ctx, t.attemptsKey(account, ""))))
+}
+
+// Forget forgets the attempts on an account and its devices: it is gone. Errors:
+// auth.ErrStoreDown.
 func (t *Throttle) Forget(ctx context.Context, account string) error {
 	err := errors.Join(
 		t.Store.Delete(ctx, t.attemptsKey(account, "")),

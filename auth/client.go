@@ -1,6 +1,10 @@
 package auth
 
-import "context"
+import (
+	"context"
+	"net/netip"
+	"strings"
+)
 
 // Client is where a request comes from, as people are told of it: in mails, and
 // on the list of their sessions.
@@ -11,6 +15,16 @@ type Client struct {
 
 // MaxAgent is how much of a User-Agent is kept, in bytes.
 const MaxAgent = 256
+
+// NewClient returns the client at an address, the zero Addr where it is not
+// known, with as much of its User-Agent as is kept: whole characters of UTF-8.
+func NewClient(addr netip.Addr, agent string) Client {
+	c := Client{Agent: strings.ToValidUTF8(agent[:min(len(agent), MaxAgent)], "")}
+	if addr.IsValid() {
+		c.Address = addr.String()
+	}
+	return c
+}
 
 type clientKey struct{}
 

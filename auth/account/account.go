@@ -209,7 +209,7 @@ func (a *Account) accept(w http.ResponseWriter, r *http.Request, f page) error {
 // serve finds out who asks. Nobody is sent to sign in, and comes back to the
 // page and not to what was asked: a form is not sent twice.
 func (a *Account) serve(w http.ResponseWriter, r *http.Request, f page) error {
-	r = r.WithContext(auth.WithClient(r.Context(), a.client(r)))
+	r = r.WithContext(auth.WithClient(r.Context(), auth.NewClient(a.client(r), r.UserAgent())))
 	v := &visit{w: w, r: r, form: r.PostForm}
 	var err error
 	v.session, v.person, err = a.Sessions.Authenticate(r)
@@ -297,23 +297,13 @@ func (a *Account) redirect(v *visit, to string) {
 	v.w.WriteHeader(http.StatusFound)
 }
 
-func (a *Account) addr(r *http.Request) netip.Addr {
+// client is who asks; the zero Addr where that is not known (a Unix socket).
+func (a *Account) client(r *http.Request) netip.Addr {
 	if a.Client != nil {
 		return a.Client(r)
 	}
 	peer, _ := netip.ParseAddrPort(r.RemoteAddr)
 	return peer.Addr().Unmap()
-}
-
-func (a *Account) client(r *http.Request) auth.Client {
-	c := auth.Client{Agent: r.UserAgent()}
-	if len(c.Agent) > auth.MaxAgent {
-		c.Agent = c.Agent[:auth.MaxAgent]
-	}
-	if addr := a.addr(r); addr.IsValid() {
-		c.Address = addr.String()
-	}
-	return c
 }
 
 // audit writes one line for one change. What was typed is never in it.
@@ -323,7 +313,7 @@ func (a *Account) audit(v *visit, event string, attrs ...slog.Attr) {
 	}
 	attrs = append(attrs,
 		slog.String("account", v.session.Account),
-		slog.String("client", clientip.Peer{Client: a.addr(v.r)}.String()),
+		slog.String("client", clientip.Peer{Client: a.client(v.r)}.String()),
 		slog.String("request_id", web.RequestID(v.r.Context())))
 	a.Log.LogAttrs(v.r.Context(), slog.LevelInfo, event, attrs...)
 }

@@ -100,19 +100,6 @@ func (f *Flow) Mount(mux *http.ServeMux) error {
 	return nil
 }
 
-// whence is where a request comes from, for mails, lists of sessions, and
-// counting attempts.
-func (f *Flow) whence(r *http.Request) auth.Client {
-	c := auth.Client{Agent: r.UserAgent()}
-	if len(c.Agent) > auth.MaxAgent {
-		c.Agent = strings.ToValidUTF8(c.Agent[:auth.MaxAgent], "")
-	}
-	if addr := f.client(r); addr.IsValid() {
-		c.Address = addr.String()
-	}
-	return c
-}
-
 type methods map[string]http.HandlerFunc
 
 // maxBody bounds the forms of these endpoints, in bytes. A return URL of 4 KiB
@@ -137,7 +124,7 @@ func (f *Flow) mount(mux *http.ServeMux, path string, m methods) {
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-		handle(w, r.WithContext(auth.WithClient(r.Context(), f.whence(r))))
+		handle(w, r.WithContext(auth.WithClient(r.Context(), auth.NewClient(f.client(r), r.UserAgent()))))
 	})
 }
 

@@ -1,12 +1,11 @@
 package test
 
 import (
-	"context"
+	"flag"
 	"net/http"
 	"strings"
 	"testing"
 
-	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -15,15 +14,16 @@ import (
 	"gatehouse/test/servers"
 )
 
+var screenshots = flag.String("screenshots", "", "write a picture of each page that a story looks at into this folder")
+
 // browse opens a browser without JavaScript, which no page needs. When the
 // test ends it must have had no complaint about a page's policy.
 func browse(t *testing.T) *servers.Chromium {
 	t.Helper()
 	b := servers.StartChromium(t)
-	b.Do(t, chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
-		_, err := cdp.Call(ctx, target, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
-		return err
-	}))
+	call(t, b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+	// A page without a window in front shows no focus until a key is pressed.
+	call(t, b, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
 	t.Cleanup(func() {
 		if diff := cmp.Diff([]string(nil), b.Problems()); diff != "" {
 			t.Errorf("the browser complains:\n%s", diff)
@@ -52,33 +52,6 @@ func arrived(t *testing.T, b *servers.Chromium, address string) {
 func press(t *testing.T, b *servers.Chromium, text string) {
 	t.Helper()
 	b.Do(t, chromedp.Click(chromedp.Search(`//*[self::a or self::button][descendant-or-self::*[normalize-space(text())="`+text+`"]]`)))
-}
-
-// typed presses keys, wherever the focus is.
-func typed(t *testing.T, b *servers.Chromium, keys string) {
-	t.Helper()
-	b.Do(t, chromedp.KeyEvent(keys))
-}
-
-// tabTo presses the tab key until the focus is on the element, as somebody
-// without a mouse does.
-func tabTo(t *testing.T, b *servers.Chromium, css string) {
-	t.Helper()
-	for range 20 {
-		if servers.Ask(t, b, chromedp.Evaluate[bool](`document.activeElement.matches('`+css+`')`)) {
-			return
-		}
-		typed(t, b, kb.Tab)
-	}
-	t.Fatalf("%s is not reached with the tab key", css)
-}
-
-// focused is the selector's element, or not.
-func focused(t *testing.T, b *servers.Chromium, css string) {
-	t.Helper()
-	if !servers.Ask(t, b, chromedp.Evaluate[bool](`document.activeElement.matches('`+css+`')`)) {
-		t.Errorf("the focus is not on %s at %s", css, b.Location(t))
-	}
 }
 
 // TestBrowserFederated: Chromium comes in through the certified provider's
@@ -149,7 +122,7 @@ func TestBrowserLocal(t *testing.T) {
 	typed(t, b, goodPassword+kb.Enter)
 
 	heading(t, b, "Set up your authenticator app")
-	app := &authenticator{secret: strings.Join(strings.Fields(servers.Ask(t, b, chromedp.TextContent(chromedp.CSS(".key")))), "")}
+	app := keyOn(t, b)
 	if width := servers.Ask(t, b, chromedp.Evaluate[int](`document.querySelector('.qr img').naturalWidth`)); width < 100 {
 		t.Errorf("the QR code is %d pixels wide", width)
 	}
@@ -180,9 +153,7 @@ func TestBrowserLocal(t *testing.T) {
 	code := app.code(t)
 	b.Go(t, g.URL+"/oauth2/mfa")
 	heading(t, b, "Enter your code")
-	servers.WaitFor(t, "the focus on the field", func(context.Context) bool {
-		return servers.Ask(t, b, chromedp.Evaluate[bool](`document.activeElement.matches('#code')`))
-	})
+	focused(t, b, "#code")
 	typed(t, b, code+kb.Enter)
 	b.Do(t, chromedp.WaitVisible(chromedp.Search(`//p[text()="the application"]`)))
 	if at := b.Location(t); at != wanted {

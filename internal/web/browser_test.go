@@ -5,7 +5,6 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -42,37 +41,13 @@ func TestPagesInABrowser(t *testing.T) {
 	defer server.Close()
 
 	browser := servers.StartChromium(t)
-	for _, look := range looks() {
-		browser.Theme(t, look.theme)
-		browser.Viewport(t, look.width, 820)
+	for _, look := range servers.Looks(*screenshots != "") {
+		browser.Look(t, look)
 		for _, e := range all {
 			browser.Go(t, server.URL+"/"+e.name)
-			if over := servers.Ask(t, browser, chromedp.Evaluate[float64]("document.documentElement.scrollWidth - innerWidth")); over > 0 {
-				t.Errorf("%s, %s: %v px wider than the window", e.name, look.device, over)
-			}
-			if diff := cmp.Diff([]string(nil), browser.Problems()); diff != "" {
-				t.Errorf("%s: the browser complains: %s", e.name, diff)
-			}
-			if *screenshots != "" {
-				browser.Screenshot(t, filepath.Join(*screenshots, e.name+"-"+look.theme+"-"+look.device+".png"))
-			}
+			browser.Judge(t, look, e.name, *screenshots)
 		}
 	}
-}
-
-type look struct {
-	theme, device string
-	width         int64
-}
-
-// looks are the ways in which pages are looked at: every one for pictures,
-// otherwise as few as show every theme and every width.
-func looks() []look {
-	all := []look{{"light", "phone", 390}, {"dark", "desktop", 1280}}
-	if *screenshots != "" {
-		all = append(all, look{"dark", "phone", 390}, look{"light", "desktop", 1280})
-	}
-	return all
 }
 
 // Chromium applies form-action to the redirects that follow a form's

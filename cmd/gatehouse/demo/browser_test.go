@@ -4,12 +4,10 @@ import (
 	"flag"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/chromedp/chromedp"
-	"github.com/google/go-cmp/cmp"
 	"golang.org/x/oauth2"
 
 	"gatehouse/test/servers"
@@ -55,9 +53,8 @@ func TestPagesInABrowser(t *testing.T) {
 	pick := c.oauth.Endpoint.AuthURL + "?" + c.request(oauth2.GenerateVerifier(), nil)
 
 	browser := servers.StartChromium(t)
-	for _, look := range looks() {
-		browser.Theme(t, look.theme)
-		browser.Viewport(t, look.width, 820)
+	for _, look := range servers.Looks(*screenshots != "") {
+		browser.Look(t, look)
 		for _, page := range []struct{ name, url string }{
 			{"pick", pick},
 			{"refused", c.oauth.Endpoint.AuthURL + "?client_id=other"},
@@ -75,30 +72,7 @@ func TestPagesInABrowser(t *testing.T) {
 			} else {
 				browser.Go(t, page.url)
 			}
-			if over := servers.Ask(t, browser, chromedp.Evaluate[float64]("document.documentElement.scrollWidth - innerWidth")); over > 0 {
-				t.Errorf("%s, %s: %v px wider than the window", page.name, look.device, over)
-			}
-			if diff := cmp.Diff([]string(nil), browser.Problems()); diff != "" {
-				t.Errorf("%s: the browser complains: %s", page.name, diff)
-			}
-			if *screenshots != "" {
-				browser.Screenshot(t, filepath.Join(*screenshots, page.name+"-"+look.theme+"-"+look.device+".png"))
-			}
+			browser.Judge(t, look, page.name, *screenshots)
 		}
 	}
-}
-
-type look struct {
-	theme, device string
-	width         int64
-}
-
-// looks are the ways in which pages are looked at: every one for pictures,
-// otherwise as few as show every theme and every width.
-func looks() []look {
-	all := []look{{"light", "phone", 390}, {"dark", "desktop", 1280}}
-	if *screenshots != "" {
-		all = append(all, look{"dark", "phone", 390}, look{"light", "desktop", 1280})
-	}
-	return all
 }

@@ -96,7 +96,7 @@ func (a *Account) confirm(v *visit) error {
 		})
 	}
 	if slow, throttled := errors.AsType[*auth.Throttled](err); throttled {
-		v.w.Header().Set("Retry-After", retryAfter(slow))
+		web.SetRetryAfter(v.w, slow.RetryAfter)
 		return a.offerPage(v, http.StatusTooManyRequests, e, problemMany)
 	}
 	switch {
@@ -135,11 +135,6 @@ func (a *Account) confirm(v *visit) error {
 
 // errNotProved: a factor has been enrolled since the proof of this session.
 var errNotProved = errors.New("the proof is no longer whole")
-
-// retryAfter is how long to wait, in whole seconds, as the header says it.
-func retryAfter(slow *auth.Throttled) string {
-	return fmt.Sprint(max(1, int(slow.RetryAfter/time.Second)))
-}
 
 func (a *Account) offerPage(v *visit, status int, e auth.Enrolment, problem string) error {
 	label, err := a.label(v)

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"gatehouse/auth"
+	"gatehouse/internal/web"
 )
 
 const (
@@ -78,7 +79,7 @@ func (a *Account) removeAlone(ctx context.Context, account, kind, id string) (au
 // busy answers who has pressed a button twice, or in two windows at once.
 func (a *Account) busy(v *visit, err error) error {
 	if slow, throttled := errors.AsType[*auth.Throttled](err); throttled {
-		v.w.Header().Set("Retry-After", retryAfter(slow))
+		web.SetRetryAfter(v.w, slow.RetryAfter)
 		return a.show(v, http.StatusTooManyRequests, problemBusy)
 	}
 	return err

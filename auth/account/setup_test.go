@@ -329,7 +329,7 @@ func (enroller) Offer(_ context.Context, c auth.Claimant) (auth.Enrolment, error
 func (e enroller) Confirm(_ context.Context, c auth.Claimant, offered auth.Enrolment, answer string) error {
 	switch {
 	case answer == "slow":
-		return &auth.Throttled{RetryAfter: time.Minute}
+		return &auth.Throttled{RetryAfter: 59*time.Second + time.Millisecond}
 	case answer != "123456":
 		return auth.ErrWrongCode
 	case len(e.h.factors[c.Account]) > 0:

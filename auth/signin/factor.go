@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
-	"strconv"
 
 	"gatehouse/auth"
 	"gatehouse/internal/cookie"
@@ -201,8 +199,7 @@ func (f *Flow) notProved(w http.ResponseWriter, r *http.Request, at parked, err 
 	switch {
 	case throttled:
 		f.factorFailed(r, at, err)
-		seconds := max(1, int(math.Ceil(slow.RetryAfter.Seconds())))
-		w.Header().Set("Retry-After", strconv.Itoa(seconds))
+		web.SetRetryAfter(w, slow.RetryAfter)
 		return f.factorPage(w, r, http.StatusTooManyRequests, at, problemManyCodes)
 	case errors.Is(err, auth.ErrWrongCode):
 		f.factorFailed(r, at, err)

@@ -30,7 +30,7 @@ type Prove struct {
 // sent as the header too.
 func (p *Pages) Prove(w http.ResponseWriter, r *http.Request, status int, d Prove) {
 	if d.RetryAfter > 0 {
-		w.Header().Set("Retry-After", seconds(d.RetryAfter))
+		SetRetryAfter(w, d.RetryAfter)
 	}
 	p.show(w, r, status, "prove", d)
 }

@@ -166,8 +166,8 @@ func send(w http.ResponseWriter, status int, contentType, csp, caching string, b
 	_, _ = w.Write(body) // the client is gone: nothing to do about it
 }
 
-// seconds is a duration as Retry-After wants it (RFC 9110, section 10.2.3):
-// whole seconds, rounded up, at least one.
-func seconds(d time.Duration) string {
-	return strconv.FormatInt(max(1, int64((d+time.Second-1)/time.Second)), 10)
+// SetRetryAfter says when to try again (RFC 9110, section 10.2.3): in whole
+// seconds, rounded up, or who obeys comes too early; at least one.
+func SetRetryAfter(w http.ResponseWriter, d time.Duration) {
+	w.Header().Set("Retry-After", strconv.FormatInt(max(1, int64((d+time.Second-1)/time.Second)), 10))
 }

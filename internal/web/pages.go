@@ -92,7 +92,7 @@ type SignOut struct{ ReturnTo string }
 // SignIn shows the sign-in page. A RetryAfter is sent as the header too.
 func (p *Pages) SignIn(w http.ResponseWriter, r *http.Request, status int, d SignIn) {
 	if d.RetryAfter > 0 {
-		w.Header().Set("Retry-After", seconds(d.RetryAfter))
+		SetRetryAfter(w, d.RetryAfter)
 	}
 	p.show(w, r, status, "sign_in", d)
 }
@@ -111,7 +111,7 @@ func (p *Pages) Enrol(w http.ResponseWriter, r *http.Request, status int, d Enro
 // as the header too.
 func (p *Pages) Confirm(w http.ResponseWriter, r *http.Request, status int, d Confirm) {
 	if d.RetryAfter > 0 {
-		w.Header().Set("Retry-After", seconds(d.RetryAfter))
+		SetRetryAfter(w, d.RetryAfter)
 	}
 	p.show(w, r, status, "confirm", d)
 }
@@ -132,7 +132,7 @@ func (p *Pages) SignedOut(w http.ResponseWriter, r *http.Request) {
 func (p *Pages) Error(w http.ResponseWriter, r *http.Request, err error) {
 	f := lookUp(err)
 	if f.retry > 0 {
-		w.Header().Set("Retry-After", seconds(f.retry))
+		SetRetryAfter(w, f.retry)
 	}
 	if !WantsPage(r) {
 		writeJSON(w, f.status, failureJSON{Error: f.code, Message: f.text, RequestID: RequestID(r.Context()), DecisionID: Decision(err)})

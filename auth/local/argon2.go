@@ -10,13 +10,9 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/crypto/argon2"
-
-	"gatehouse/auth"
 )
 
 // Params are the costs of one argon2id run (RFC 9106, section 3.1).
@@ -41,19 +37,14 @@ const (
 	keySize  = 32
 )
 
-// maxWaiting bounds the queue for hashing. More people than that do not sign
-// in at once; a stranger who floods the form does.
-const maxWaiting = 256
-
 // Hasher runs argon2id, a bounded number of runs at a time: each takes the
 // memory of its parameters, and strangers cause them. It is safe for
 // concurrent use.
 type Hasher struct {
-	params  Params
-	slots   chan struct{}
-	waiting atomic.Int64
-	runs    atomic.Int64
-	large   sync.Mutex // held by a foreign argon2 run, whose memory is not ours to choose
+	params Params
+	slots  queue
+	large  queue // of one: a foreign argon2 run, whose memory is not ours to choose
+	runs   atomic.Int64
 }
 
 // NewHasher makes a hasher for new hashes with these parameters, which runs at
@@ -62,34 +53,41 @@ func NewHasher(params Params, parallel int) *Hasher {
 	if parallel <= 0 {
 		parallel = runtime.GOMAXPROCS(0)
 	}
-	return &Hasher{params: params, slots: make(chan struct{}, parallel)}
-}
-
-// acquire waits for a slot. Errors: *auth.Throttled when the queue is full,
-// and that of ctx.
-func (h *Hasher) acquire(ctx context.Context) error {
-	if h.waiting.Add(1) > maxWaiting {
-		h.waiting.Add(-1)
-		return &auth.Throttled{RetryAfter: time.Second}
-	}
-	defer h.waiting.Add(-1)
-	select {
-	case h.slots <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("wait for password hashing: %w", ctx.Err())
+	return &Hasher{
+		params: params,
+		slots:  queue{places: make(chan struct{}, parallel)},
+		large:  queue{places: make(chan struct{}, 1)},
 	}
 }
 
-func (h *Hasher) release() { <-h.slots }
+// acquireLarge waits for the turn of a foreign argon2 run, of which there is one
+// at a time: as many as there are slots could take all memory. The slot comes
+// after it. Attack: guess at many imported accounts at once; were the turn
+// awaited with a slot in hand, nobody else could sign in until all were judged.
+// Errors: those of queue.acquire.
+func (h *Hasher) acquireLarge(ctx context.Context) error {
+	if err := h.large.acquire(ctx); err != nil {
+		return err
+	}
+	if err := h.slots.acquire(ctx); err != nil {
+		h.large.release()
+		return err
+	}
+	return nil
+}
+
+func (h *Hasher) releaseLarge() {
+	h.slots.release()
+	h.large.release()
+}
 
 // Hash returns the hash of a password as a PHC string. Errors: those of
 // waiting for a slot.
 func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
-	if err := h.acquire(ctx); err != nil {
+	if err := h.slots.acquire(ctx); err != nil {
 		return "", err
 	}
-	defer h.release()
+	defer h.slots.release()
 	return h.hash(password), nil
 }
 

@@ -111,23 +111,23 @@ func TestHasherIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := NewHasher(cheap, 2)
 		for range 2 {
-			if err := h.acquire(t.Context()); err != nil {
+			if err := h.slots.acquire(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		results := make(chan error, 2*maxWaiting)
 		for range maxWaiting {
-			go func() { results <- h.acquire(ctx) }()
+			go func() { results <- h.slots.acquire(ctx) }()
 		}
 		synctest.Wait()
 		if len(results) != 0 {
 			t.Fatalf("%d runs more than there are slots", len(results))
 		}
-		if err := h.acquire(ctx); !errors.As(err, new(*auth.Throttled)) {
+		if err := h.slots.acquire(ctx); !errors.As(err, new(*auth.Throttled)) {
 			t.Errorf("beyond the queue: %v, want *auth.Throttled", err)
 		}
-		h.release()
+		h.slots.release()
 		synctest.Wait()
 		if len(results) != 1 {
 			t.Errorf("%d runs began when one slot was free", len(results))

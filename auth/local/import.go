@@ -45,8 +45,19 @@ func (p *Passwords) Imported(ctx context.Context, account string) (algorithm str
 	return f.algorithm(), nil
 }
 
+// large reports whether to judge a password takes memory that another program
+// has chosen.
+func (r record) large() bool {
+	if !r.Foreign {
+		return false
+	}
+	f, err := parseForeign(r.Hash)
+	_, argon := f.(argonHash)
+	return err == nil && argon
+}
+
 // check compares a password as it was typed with what an account has; it needs a
-// slot. Stale is as for verify.
+// slot, that of acquireLarge where the record is large. Stale is as for verify.
 //
 // Beside a foreign hash our own is worked out as well. Attack: find by the clock
 // which names exist, because a foreign hash is cheaper than the one that is
@@ -60,11 +71,6 @@ func (h *Hasher) check(rec record, typed string) (ok, stale bool) {
 	f, err := parseForeign(rec.Hash)
 	if err != nil {
 		return false, false
-	}
-	if _, argon := f.(argonHash); argon {
-		// One at a time: as many as there are slots could take all memory.
-		h.large.Lock()
-		defer h.large.Unlock()
 	}
 	// As it was typed: whoever made the hash did not normalize.
 	return f.matches(typed), true

@@ -1,8 +1,13 @@
 package local
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
+
+	"gatehouse/auth"
 )
 
 // foreignOf is old, hashed by libxcrypt.
@@ -93,4 +98,78 @@ func TestForeignHashRunsOurOwnToo(t *testing.T) {
 	if ok, _ := h.check(record{Hash: "$2y$31$", Foreign: true}, ""); ok || h.runs.Load() != 3 {
 		t.Error("a damaged hash is told apart, or matches")
 	}
+}
+
+// Attack: guess at many accounts at once that were imported with argon2, each
+// guess of which waits for the one before it. Who signs in otherwise does not
+// wait for them, and who has hung up waits no longer.
+func TestLargeHashesWaitForThemselves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, _ := newPasswords(t)
+		if err := p.Import(t.Context(), "a3", reference); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Hasher.acquireLarge(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		ctx, hangUp := context.WithCancel(t.Context())
+		hungUp, patient := make(chan error, 2), make(chan error, 1)
+		for range 2 {
+			go func() {
+				_, err := p.Authenticate(ctx, "federated", "a guess")
+				hungUp <- err
+			}()
+		}
+		go func() {
+			_, err := p.Authenticate(t.Context(), "federated", "password")
+			patient <- err
+		}()
+		synctest.Wait()
+		if n := len(p.Hasher.slots.places); n != 1 {
+			t.Errorf("%d slots are taken, 1 of them by the large hash that is judged", n)
+		}
+		if _, err := p.Authenticate(t.Context(), "ada", right); err != nil {
+			t.Errorf("beside large ones: %v", err)
+		}
+		hangUp()
+		for range 2 {
+			if err := <-hungUp; !errors.Is(err, context.Canceled) {
+				t.Errorf("hung up: %v", err)
+			}
+		}
+		p.Hasher.releaseLarge()
+		if err := <-patient; err != nil {
+			t.Errorf("after the one before it: %v", err)
+		}
+		if n, m := len(p.Hasher.slots.places), len(p.Hasher.large.places); n > 0 || m > 0 {
+			t.Errorf("%d slots and %d turns are taken in the end", n, m)
+		}
+	})
+}
+
+// Who waits for the turn of large hashes is judged by the password of then, and
+// not by that which was there before.
+func TestLargeHashIsReadAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, _ := newPasswords(t)
+		if err := p.Import(t.Context(), "a3", reference); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Hasher.acquireLarge(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		late := make(chan error, 1)
+		go func() {
+			_, err := p.Authenticate(t.Context(), "federated", "password")
+			late <- err
+		}()
+		synctest.Wait()
+		if err := p.SetPassword(t.Context(), "a3", right); err != nil {
+			t.Fatal(err)
+		}
+		p.Hasher.releaseLarge()
+		if err := <-late; !errors.Is(err, auth.ErrWrongPassword) {
+			t.Errorf("the password of before: %v", err)
+		}
+	})
 }

@@ -54,10 +54,11 @@ type record struct {
 func (p *Passwords) Authenticate(ctx context.Context, login, password string) (auth.Identity, error) {
 	// The place in the queue comes first: who makes counters without waiting
 	// for the expensive work could fill the store with them.
-	if err := p.Hasher.acquire(ctx); err != nil {
+	if err := p.Hasher.slots.acquire(ctx); err != nil {
 		return auth.Identity{}, err
 	}
-	defer p.Hasher.release()
+	release := p.Hasher.slots.release
+	defer func() { release() }()
 
 	if len(login) > maxLogin {
 		login = ""
@@ -81,6 +82,18 @@ func (p *Passwords) Authenticate(ctx context.Context, login, password string) (a
 	value, rec, err := p.read(ctx, account)
 	if err != nil {
 		return auth.Identity{}, err
+	}
+	if rec.large() {
+		release()
+		release = func() {}
+		if err := p.Hasher.acquireLarge(ctx); err != nil {
+			return auth.Identity{}, err
+		}
+		release = p.Hasher.releaseLarge
+		// Once more: it may have been changed, or taken over, meanwhile.
+		if value, rec, err = p.read(ctx, account); err != nil {
+			return auth.Identity{}, err
+		}
 	}
 	if len(password) > maxPassword {
 		password, active = "", false

@@ -81,6 +81,12 @@ func TestChangePassword(t *testing.T) {
 	r.wants(t, http.StatusSeeOther).leads(t, "/oauth2/account")
 	stranger.signedOut(g)
 	desk.signedIn(g)
+	var known struct {
+		Devices []any `json:"known_devices"`
+	}
+	if decode(t, run(t, g, "user", "export", "ada"), &known); len(known.Devices) != 1 {
+		t.Errorf("%d known devices: not the one on which it was changed", len(known.Devices))
+	}
 	servers.WaitFor(t, "the mail of the change", func(_ context.Context) bool {
 		for _, m := range s.Mails() {
 			if strings.Contains(m.Text, "Your password was changed") {

@@ -129,6 +129,11 @@ func TestTooManyAttempts(t *testing.T) {
 	owner.challenged(g, "ada", "/")
 	owner.code(g, app.code(t)).wants(t, http.StatusSeeOther)
 	owner.signedIn(g)
+	// Nor from what is judged on their own page.
+	owner.change(g, "/factors/add", "kind", "totp").wants(t, http.StatusSeeOther)
+	tablet := owner.shownKey(owner.account(g, "/factors/confirm?kind=totp"))
+	shutOut(t, g, "ada")
+	owner.change(g, "/factors/confirm", "kind", "totp", "code", tablet.code(t)).wants(t, http.StatusSeeOther)
 
 	// Attack: tell accounts from air by which of them are limited.
 	if judged := shutOut(t, g, "ghost", "GHOST"); judged < 3 {

@@ -15,6 +15,7 @@ import (
 	"gatehouse/internal/clientip"
 	"gatehouse/internal/seal"
 	"gatehouse/internal/store"
+	"gatehouse/internal/throttle"
 	"gatehouse/internal/web"
 )
 
@@ -92,8 +93,8 @@ type Connection struct {
 }
 
 // Account is the signed-in person's own page. Passwords is nil where local
-// sign-in is off, Recovery where recovery codes may not be used; Client, Log
-// and Now may be nil.
+// sign-in is off, Recovery where recovery codes may not be used; Client,
+// Device, Log and Now may be nil.
 type Account struct {
 	Origin      string // of public_url
 	Prefix      string // of Gatehouse's own endpoints, such as /oauth2
@@ -119,6 +120,7 @@ type Account struct {
 	QR    func(uri string) (dataURL string, err error) // draws an enrolment's key URI
 
 	Client func(*http.Request) netip.Addr // who asks, behind trusted proxies
+	Device func(*http.Request) string     // the browser by which attempts are counted, as at the sign-in
 	Log    *slog.Logger
 	Now    func() time.Time
 
@@ -209,7 +211,13 @@ func (a *Account) accept(w http.ResponseWriter, r *http.Request, f page) error {
 // serve finds out who asks. Nobody is sent to sign in, and comes back to the
 // page and not to what was asked: a form is not sent twice.
 func (a *Account) serve(w http.ResponseWriter, r *http.Request, f page) error {
-	r = r.WithContext(auth.WithClient(r.Context(), auth.NewClient(a.client(r), r.UserAgent())))
+	ctx := auth.WithClient(r.Context(), auth.NewClient(a.client(r), r.UserAgent()))
+	if a.Device != nil {
+		// Else strangers who guess at the account elsewhere keep its owner from
+		// changing it here, and a right code here frees their guesses.
+		ctx = throttle.WithDevice(ctx, a.Device(r))
+	}
+	r = r.WithContext(ctx)
 	v := &visit{w: w, r: r, form: r.PostForm}
 	var err error
 	v.session, v.person, err = a.Sessions.Authenticate(r)

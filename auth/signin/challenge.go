@@ -75,7 +75,7 @@ func (f *Flow) answer(w http.ResponseWriter, r *http.Request, at parked, method,
 	}
 	err := auth.ErrWrongCode
 	if len(code) > 0 && len(code) <= longest(way.Kind()) {
-		err = way.Verify(throttle.WithDevice(r.Context(), f.device(r)), at.claimant(), *at.Challenge, code)
+		err = way.Verify(throttle.WithDevice(r.Context(), f.Device(r)), at.claimant(), *at.Challenge, code)
 	}
 	if err != nil {
 		return reached{}, f.notProved(w, r, at, err)

@@ -55,7 +55,7 @@ func (f *Flow) confirmAlone(ctx context.Context, r *http.Request, at parked, enr
 	if err != nil {
 		return err
 	}
-	if err := enroller.Confirm(throttle.WithDevice(ctx, f.device(r)), at.claimant(), *at.Enrolment, code); err != nil {
+	if err := enroller.Confirm(throttle.WithDevice(ctx, f.Device(r)), at.claimant(), *at.Enrolment, code); err != nil {
 		return err
 	}
 	account := accountOf(at.Pending)

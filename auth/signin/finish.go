@@ -84,7 +84,7 @@ func sessionIdentity(p auth.Pending) auth.Identity {
 // that is new: it may be somebody else's. Failing at that is no reason to refuse
 // somebody who has proved everything.
 func (f *Flow) remember(w http.ResponseWriter, r *http.Request, account string) {
-	device, isNew, err := f.Passwords.Remember(throttle.WithDevice(r.Context(), f.device(r)), account)
+	device, isNew, err := f.Passwords.Remember(throttle.WithDevice(r.Context(), f.Device(r)), account)
 	if err != nil {
 		f.warn(r, "the device could not be remembered", err)
 		return

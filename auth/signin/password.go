@@ -80,7 +80,7 @@ func (f *Flow) password(w http.ResponseWriter, r *http.Request) (reached, error)
 }
 
 func (f *Flow) verify(r *http.Request, login, password string) (auth.Identity, error) {
-	id, err := f.Passwords.Authenticate(throttle.WithDevice(r.Context(), f.device(r)), login, password)
+	id, err := f.Passwords.Authenticate(throttle.WithDevice(r.Context(), f.Device(r)), login, password)
 	if err != nil {
 		return auth.Identity{}, err
 	}
@@ -92,7 +92,9 @@ func (f *Flow) verify(r *http.Request, login, password string) (auth.Identity, e
 	return id, nil
 }
 
-func (f *Flow) device(r *http.Request) string {
+// Device is what throttle.Remember gave the browser to keep, by which its
+// attempts are counted; "" where it has none.
+func (f *Flow) Device(r *http.Request) string {
 	return cookie.ID(r, f.Cookies.Step(deviceSuffix))
 }
 

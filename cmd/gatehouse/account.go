@@ -17,8 +17,9 @@ import (
 	"gatehouse/internal/web"
 )
 
-// account is the signed-in person's own page.
-func (a *app) account() *account.Account {
+// account is the signed-in person's own page. The device is that of the
+// sign-in.
+func (a *app) account(device func(*http.Request) string) *account.Account {
 	page := &account.Account{
 		Origin: a.gateway.Site.Origin(), Prefix: a.cfg.Server.Prefix,
 		Headers:  a.told,
@@ -28,6 +29,7 @@ func (a *app) account() *account.Account {
 		Store:  a.store, Index: a.index, Keys: a.keyring,
 		Pages: a.pages, QR: mfa.QR,
 		Client: func(r *http.Request) netip.Addr { return clientip.From(r.Context()).Client },
+		Device: device,
 		Log:    a.log,
 	}
 	for _, c := range a.cfg.Connections {

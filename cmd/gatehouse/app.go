@@ -139,7 +139,7 @@ func (a *app) own() (http.Handler, error) {
 	if err := flow.Mount(mux); err != nil {
 		return nil, fmt.Errorf("wire the sign-in: %w", err)
 	}
-	if err := a.account().Mount(mux); err != nil {
+	if err := a.account(flow.Device).Mount(mux); err != nil {
 		return nil, fmt.Errorf("wire the account page: %w", err)
 	}
 	if api := a.console(); api != nil {

@@ -22,6 +22,7 @@ type watched struct {
 	down           atomic.Bool
 	reads, writes  atomic.Int64
 	beforeUpdating func(key string) // called once
+	beforeTaking   func(key string) // called once
 }
 
 func (s *watched) Get(ctx context.Context, key string) ([]byte, error) {
@@ -53,6 +54,10 @@ func (s *watched) Update(ctx context.Context, key string, f func([]byte) ([]byte
 }
 
 func (s *watched) Take(ctx context.Context, key string) ([]byte, error) {
+	if hook := s.beforeTaking; hook != nil {
+		s.beforeTaking = nil
+		hook(key)
+	}
 	if s.down.Load() {
 		return nil, store.ErrDown
 	}

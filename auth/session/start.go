@@ -13,11 +13,12 @@ import (
 	"gatehouse/internal/cookie"
 )
 
-// Where a gorilla session carries our record, and the time at which it was
-// proved.
+// Where a gorilla session carries our record, the time at which it was proved,
+// and the id of the session that it replaces.
 const (
-	recordKey = "session"
-	provedKey = "proved"
+	recordKey   = "session"
+	provedKey   = "proved"
+	replacesKey = "replaces"
 )
 
 var _ sessions.Store = (*Sessions)(nil)
@@ -25,9 +26,10 @@ var _ sessions.Store = (*Sessions)(nil)
 // Start makes a session of a finished sign-in and gives its cookie to the
 // browser. What n says of the person and the sign-in is kept, and Created is
 // taken for the time at which it was proved; the id is always new, the client is
-// that of the context (auth.ClientOf), and the session that this browser had before ends. Errors:
-// auth.ErrUnauthenticated when the account's sessions were ended since the
-// proof; auth.ErrStoreDown. Then the browser's old session may have ended.
+// that of the context (auth.ClientOf), and the session that this browser had
+// before ends. Errors: auth.ErrUnauthenticated when the account's sessions were
+// ended since the proof; auth.ErrStoreDown. Then the browser's old session may
+// have ended.
 func (s *Sessions) Start(w http.ResponseWriter, r *http.Request, n auth.Session) (*auth.Session, error) {
 	if value := cookie.ID(r, s.Cookie.Session()); value != "" {
 		if _, err := s.end(r.Context(), s.id(value)); err != nil {
@@ -38,33 +40,32 @@ func (s *Sessions) Start(w http.ResponseWriter, r *http.Request, n auth.Session)
 	if proved.IsZero() {
 		proved = now
 	}
-	n.Created = now
-	return s.issue(w, r, n, proved)
+	n.Created, n.Client = now, auth.ClientOf(r.Context())
+	return s.issue(w, r, n, proved, "")
 }
 
 // Renew puts a session under a new id, since its person has proved more than
 // before: an id that somebody else knows must not become worth more. Proved and
-// AMR are those of n, its time is that of the session, and the old id is dead.
-// Errors: those of Start.
+// AMR are those of n, its time and its client are those of the session, and the
+// old id is dead. Errors: auth.ErrUnauthenticated when the session has ended, or
+// its account's sessions were ended since n.Proved; auth.ErrStoreDown. Then the
+// session is what it was.
 func (s *Sessions) Renew(w http.ResponseWriter, r *http.Request, n auth.Session) (*auth.Session, error) {
-	found, err := s.end(r.Context(), n.ID)
-	if err == nil && !found {
-		err = fmt.Errorf("renew session: it has ended: %w", auth.ErrUnauthenticated)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return s.issue(w, r, n, n.Proved)
+	return s.issue(w, r, n, n.Proved, n.ID)
 }
 
-// issue writes a session under a new id and gives its cookie to the browser.
-func (s *Sessions) issue(w http.ResponseWriter, r *http.Request, n auth.Session, proved time.Time) (*auth.Session, error) {
+// issue writes a session under a new id, in the place of the one that it
+// replaces, and gives its cookie to the browser. Replaces is "" for none.
+func (s *Sessions) issue(w http.ResponseWriter, r *http.Request, n auth.Session, proved time.Time, replaces string) (*auth.Session, error) {
 	g := sessions.NewSession(s, s.Cookie.Session())
 	g.ID = cookie.NewID()
 	g.IsNew = true
 	g.Options = s.options()
-	n.ID, n.Seen, n.Client = s.id(g.ID), s.Now().UTC(), auth.ClientOf(r.Context())
+	n.ID, n.Seen = s.id(g.ID), s.Now().UTC()
 	g.Values[recordKey], g.Values[provedKey] = &n, proved
+	if replaces != "" {
+		g.Values[replacesKey] = replaces
+	}
 	if err := g.Save(r, w); err != nil {
 		return nil, err
 	}
@@ -147,6 +148,11 @@ func (s *Sessions) Save(r *http.Request, w http.ResponseWriter, g *sessions.Sess
 			return err
 		}
 	}
+	if old, ok := g.Values[replacesKey].(string); ok {
+		if err := s.replace(r.Context(), sess, old); err != nil {
+			return err
+		}
+	}
 	g.IsNew = false
 	http.SetCookie(w, sessions.NewCookie(g.Name(), g.ID, g.Options))
 	return nil
@@ -179,6 +185,26 @@ func (s *Sessions) overtaken(ctx context.Context, sess *auth.Session, proved tim
 	if ended {
 		err = fmt.Errorf("start session: the account's sessions were ended meanwhile: %w", auth.ErrUnauthenticated)
 	}
+	return s.undo(ctx, sess, err)
+}
+
+// replace ends the session in whose place a new one has been written, in this
+// order: were it ended first, trouble with the store would sign the person out.
+// Of the two, only one that was alive until now goes on: else a session that was
+// ended meanwhile would be back, or two proofs at once make two of one.
+func (s *Sessions) replace(ctx context.Context, sess *auth.Session, old string) error {
+	found, err := s.end(ctx, old)
+	if err == nil && found {
+		return nil
+	}
+	if err == nil {
+		err = fmt.Errorf("renew session: it has ended: %w", auth.ErrUnauthenticated)
+	}
+	return s.undo(ctx, sess, err)
+}
+
+// undo ends a new session, which nobody has a cookie of, because of err.
+func (s *Sessions) undo(ctx context.Context, sess *auth.Session, err error) error {
 	if _, endErr := s.end(ctx, sess.ID); endErr != nil {
 		return endErr
 	}

@@ -344,6 +344,23 @@ func TestRenameAndRemoveFactors(t *testing.T) {
 	}
 }
 
+// What can prove nothing now, such as codes to an address by which the password
+// was reset, is no factor to be left with: its owner would be locked out.
+func TestWhatIsBarredDoesNotCountAsLeft(t *testing.T) {
+	h := open(t)
+	h.page.Required = true
+	app := auth.Authenticator{ID: "1", Kind: auth.KindTOTP}
+	mail := auth.Authenticator{ID: "2", Kind: auth.KindEmailCode, Barred: true}
+	h.factors["alice"] = []auth.Authenticator{app, mail}
+	shows(t, h.post("alice", "/factors/remove", "kind", app.Kind, "id", app.ID), "your only second factor")
+	if diff := cmp.Diff([]auth.Authenticator{app, mail}, h.factors["alice"]); diff != "" {
+		t.Error(diff)
+	}
+	expect(t, h.post("alice", "/factors/remove", "kind", mail.Kind, "id", mail.ID), http.StatusSeeOther, "/oauth2/account#factors")
+	h.factors["alice"] = []auth.Authenticator{app, {ID: "2", Kind: auth.KindEmailCode}}
+	expect(t, h.post("alice", "/factors/remove", "kind", app.Kind, "id", app.ID), http.StatusSeeOther, "/oauth2/account#factors")
+}
+
 // Attack: two requests at once, each of which removes one of the last two where
 // one is required. Whoever learns the password would enrol a factor of theirs.
 // Nor do codes that are made meanwhile stand by themselves.

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	problemLastFactor = "That is your only second factor, and one is required here. Add another first."
+	problemLastFactor = "That is your only second factor that can be used now, and one is required here. Add another first."
 	problemBusy       = "Your second factors are being changed right now, perhaps in another window. Look at what stands here, and try again."
 	problemName       = "That cannot be the name of a second factor."
 )
@@ -32,8 +32,9 @@ func (a *Account) rename(v *visit) error {
 
 // remove is POST account/factors/remove. Where a factor is required the last
 // one stays: whoever learns the password could else enrol one of their own at
-// the next sign-in. Recovery codes are no factor of that sense, and are not
-// removed here.
+// the next sign-in. One that can prove nothing now does not count beside it: its
+// owner would be asked for a factor and have none to give. Recovery codes are no
+// factor of that sense, and are not removed here.
 func (a *Account) remove(v *visit) error {
 	ctx, account := v.r.Context(), v.session.Account
 	var removed auth.Authenticator
@@ -70,11 +71,15 @@ func (a *Account) removeAlone(ctx context.Context, account, kind, id string) (au
 	switch {
 	case at < 0:
 		return auth.Authenticator{}, auth.ErrNotFound
-	case len(all) == 1 && a.Required:
+	case a.Required && !slices.ContainsFunc(slices.Delete(slices.Clone(all), at, at+1), usable):
 		return auth.Authenticator{}, errLastFactor
 	}
 	return all[at], a.Factors.Remove(ctx, account, kind, id)
 }
+
+// usable tells whether a sign-in takes it: one of a kind that was taken out of
+// mfa.methods too, where there is nothing else.
+func usable(f auth.Authenticator) bool { return !f.Barred }
 
 // busy answers who has pressed a button twice, or in two windows at once.
 func (a *Account) busy(v *visit, err error) error {

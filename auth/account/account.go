@@ -278,15 +278,15 @@ func (a *Account) recent(f page) page {
 			return whole(v)
 		}
 		if !v.session.FreshlyStarted(a.now()) {
-			a.redirect(v, "/start?"+url.Values{"connection": {v.session.Identity.Connection}, "rd": {a.Prefix + "/account"}}.Encode())
+			a.toProve(v)
 			return nil
 		}
 		return f(v)
 	})
 }
 
-// toProve sends the person to give their password. They come back to the page
-// that they asked for; after a form, to the overview.
+// toProve sends the person to show that it is them, with what they have. They
+// come back to the page that they asked for; after a form, to the overview.
 func (a *Account) toProve(v *visit) {
 	back := a.Prefix + "/account"
 	if v.r.Method != http.MethodPost {

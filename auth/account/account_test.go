@@ -41,7 +41,7 @@ func TestEveryRouteByEverySession(t *testing.T) {
 			"303 /oauth2/account#sessions", "303 /oauth2/account#sessions", "303 /oauth2/account#sessions", "303 /oauth2/account#sessions",
 		}},
 		{"POST", "/unlink", []string{
-			entered, "404", "303 /oauth2/account#links", "303 /oauth2/start?connection=acme&rd=%2Foauth2%2Faccount", prove, prove, prove, "303 /oauth2/account#links",
+			entered, "404", "303 /oauth2/account#links", prove, prove, prove, prove, "303 /oauth2/account#links",
 		}},
 		{"GET", "/password", []string{
 			enter, "404", "404", "404", "302 /oauth2/prove?rd=%2Foauth2%2Faccount%2Fpassword",

@@ -103,7 +103,8 @@
 //
 // Who is signed in comes back for two things. prove asks for the password of the
 // account and, where it has one, a factor; what comes of it is the same session,
-// under a new id, that says when that was. link has an identity that signs in
+// under a new id, that says when that was. Whose account has no password signs in
+// anew. link has an identity that signs in
 // linked to the account; of the session nothing changes. Both belong to the
 // session in which they were begun and to no other.
 //

@@ -138,6 +138,7 @@ type passwords struct {
 	as      map[string]string   // login: whose it has become
 	known   map[string][]string // account: devices
 	during  func()              // while one is judged
+	gone    bool                // nobody has one any more
 }
 
 func (p *passwords) Authenticate(ctx context.Context, login, password string) (auth.Identity, error) {
@@ -164,7 +165,7 @@ func (p *passwords) Authenticate(ctx context.Context, login, password string) (a
 // HasPassword: those of Authenticate have one, and nobody who came from a
 // provider.
 func (p *passwords) HasPassword(_ context.Context, account string) (bool, error) {
-	return account == "alice" || account == "bob" || account == "mallory", nil
+	return !p.gone && (account == "alice" || account == "bob" || account == "mallory"), nil
 }
 
 func (p *passwords) Remember(ctx context.Context, account string) (device string, isNew bool, err error) {

@@ -33,29 +33,10 @@ func (f *Flow) link(w http.ResponseWriter, r *http.Request) (reached, error) {
 		return reached{}, err
 	}
 	if !fresh {
-		return reached{}, f.proveFirst(w, r, sess, page)
+		redirect(w, r, f.proveURL(page))
+		return reached{}, nil
 	}
 	return reached{milestone: chosen, connection: c, pending: auth.Pending{ReturnTo: page + "#links", Links: f.sessionHash(sess)}}, nil
-}
-
-// proveFirst sends a person to show that it is them: by the password of the
-// account or, where it has none, by signing in again as they did.
-func (f *Flow) proveFirst(w http.ResponseWriter, r *http.Request, sess *auth.Session, rd string) error {
-	if c := f.connection(sess.Identity.Connection); c != nil {
-		has := false
-		if f.Passwords != nil {
-			var err error
-			if has, err = f.Passwords.HasPassword(r.Context(), sess.Account); err != nil {
-				return err
-			}
-		}
-		if !has {
-			redirect(w, r, f.startURL(c, rd))
-			return nil
-		}
-	}
-	redirect(w, r, f.proveURL(rd))
-	return nil
 }
 
 // linkOwn links the identity that has just signed in to the account of the

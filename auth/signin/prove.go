@@ -19,37 +19,62 @@ type proving struct {
 	profile auth.Profile
 }
 
+// errNoPassword: the account has nothing that could be proved here.
+var errNoPassword = fmt.Errorf("prove: the account has no password: %w", auth.ErrNotFound)
+
+// noteAgain is on the sign-in page of who is signed in.
+const noteAgain = "Sign in once more, to show that it is you."
+
 // signedInLocally finds the session of the request and its account, which must
-// have a password: else there is nothing to prove here. Errors:
-// auth.ErrUnauthenticated, auth.ErrNotFound, auth.ErrStoreDown.
+// have a password. Errors: errNoPassword, with the session; auth.ErrNotFound
+// where there is no account; auth.ErrUnauthenticated, auth.ErrStoreDown.
 func (f *Flow) signedInLocally(r *http.Request) (proving, error) {
 	sess, _, err := f.Sessions.Authenticate(r)
 	if err != nil {
 		return proving{}, err
 	}
-	if sess.Account == "" || f.Passwords == nil {
+	if sess.Account == "" {
 		return proving{}, auth.ErrNotFound
+	}
+	if f.Passwords == nil {
+		return proving{session: sess}, errNoPassword
 	}
 	has, err := f.Passwords.HasPassword(r.Context(), sess.Account)
 	if err != nil {
 		return proving{}, err
 	}
 	if !has {
-		return proving{}, auth.ErrNotFound
+		return proving{session: sess}, errNoPassword
 	}
 	profile, err := f.Accounts.Profile(r.Context(), sess.Account)
 	return proving{sess, profile}, err
 }
 
-// showProve is GET prove.
+// showProve is GET prove. Whoever is to show that it is them is sent here; what
+// there is to show it with is decided here and nowhere else.
 func (f *Flow) showProve(w http.ResponseWriter, r *http.Request) (reached, error) {
 	rd := f.returnTo(r, r.URL.Query().Get("rd"))
 	at, err := f.signedInLocally(r)
+	if errors.Is(err, errNoPassword) {
+		f.signInAgain(w, r, at.session, rd)
+		return reached{}, nil
+	}
 	if err != nil {
 		return reached{}, f.firstSignIn(w, r, rd, err)
 	}
 	f.Pages.Prove(w, r, http.StatusOK, web.Prove{Username: at.profile.Username, ReturnTo: rd})
 	return reached{}, nil
+}
+
+// signInAgain has a person whose account has no password sign in once more, as
+// they did or, where that way is closed, in any other. The page is shown here,
+// because sign_in sends who is signed in straight back to where they came from.
+func (f *Flow) signInAgain(w http.ResponseWriter, r *http.Request, sess *auth.Session, rd string) {
+	if c := f.connection(sess.Identity.Connection); c != nil {
+		redirect(w, r, f.startURL(c, rd))
+		return
+	}
+	f.signInPage(w, r, http.StatusOK, web.SignIn{ReturnTo: rd, Note: noteAgain})
 }
 
 // firstSignIn sends who is not signed in to do that.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gatehouse/auth"
+	"gatehouse/auth/signin"
 )
 
 // entered is alice after a whole local sign-in, whose proof has grown old.
@@ -71,22 +72,44 @@ func TestProve(t *testing.T) {
 	}
 }
 
-// There is nothing to prove for who has no password here, or no session.
+// There is no password to prove for who has none here, or no account, or no
+// session.
 func TestNothingToProveAgain(t *testing.T) {
 	h := open(t, nil)
 	through, federated := h.person(), h.person()
 	through.back(through.begin("partner", "/"), "carol")
 	federated.back(federated.begin("acme", "/"), "dave")
 	for name, p := range map[string]*person{"passes through": through, "without a password": federated} {
-		for _, a := range []answer{p.get("/oauth2/prove"), p.post("/oauth2/prove", url.Values{"password": {"right"}})} {
-			if a.status != 404 {
-				t.Errorf("%s: %d", name, a.status)
-			}
+		if a := p.post("/oauth2/prove", url.Values{"password": {"right"}}); a.status != 404 {
+			t.Errorf("%s: %d", name, a.status)
 		}
+	}
+	if a := through.get("/oauth2/prove"); a.status != 404 {
+		t.Errorf("passes through: %d", a.status)
 	}
 	for _, a := range []answer{h.person().get("/oauth2/prove?rd=/x"), h.person().post("/oauth2/prove", url.Values{"password": {"right"}, "rd": {"/x"}})} {
 		if !strings.HasSuffix(a.location, "/oauth2/sign_in?rd=%2Fx") {
 			t.Errorf("nobody: %d %s", a.status, a.location)
+		}
+	}
+}
+
+// Who has no password signs in once more: as they did or, where their connection
+// is gone, or the password that they came in by, in any way that is open. The
+// page would be of no use at sign_in, which leads who is signed in back at once.
+func TestSignInAgainWithoutAPassword(t *testing.T) {
+	const there = "/oauth2/prove?rd=%2Foauth2%2Faccount"
+	h := open(t, func(f *signin.Flow) { f.Enforce = "off" })
+	federated, local := h.person(), h.person()
+	federated.back(federated.begin("acme", "/"), "dave")
+	local.password("alice", "/").expect(t, 303, "/")
+	federated.get(there).expect(t, 302, "/oauth2/start?connection=acme&rd=%2Foauth2%2Faccount")
+	h.flow.Connections = h.flow.Connections[1:]
+	h.passwords.gone = true
+	for name, p := range map[string]*person{"connection gone": federated, "password gone": local} {
+		a := p.get(there)
+		if a.status != 200 || !strings.Contains(a.body, "Sign in once more") || !strings.Contains(a.body, `href="/oauth2/start?connection=partner&amp;rd=%2Foauth2%2Faccount"`) {
+			t.Errorf("%s: %d to %q\n%s", name, a.status, a.location, a.body)
 		}
 	}
 }
@@ -223,7 +246,7 @@ func TestLinkRefused(t *testing.T) {
 		t.Errorf("right after the sign-in: %d %s", a.status, a.location)
 	}
 	h.advance(11 * time.Minute)
-	if a := dave.post("/oauth2/link", url.Values{"connection": {"partner"}}); a.status != http.StatusSeeOther || a.location != "/oauth2/start?connection=acme&rd=%2Foauth2%2Faccount" {
+	if a := dave.post("/oauth2/link", url.Values{"connection": {"partner"}}); a.status != http.StatusSeeOther || a.location != "/oauth2/prove?rd=%2Foauth2%2Faccount" {
 		t.Errorf("later: %d %s", a.status, a.location)
 	}
 }

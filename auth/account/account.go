@@ -52,12 +52,14 @@ type Passwords interface {
 	// Since returns when the account's password was set; zero: it has none.
 	Since(ctx context.Context, account string) (time.Time, error)
 	HasPassword(ctx context.Context, account string) (bool, error)
-	// Change gives the account another password, unless it will not do: then
-	// refused tells the person why and what to do. The present one was proved at
-	// that time; the names are what others know of them. Errors:
-	// auth.ErrInvalidState when another password was set since, *auth.Throttled,
-	// auth.ErrStoreDown.
-	Change(ctx context.Context, account, password string, proved time.Time, names ...string) (refused string, err error)
+	// Refuses tells the person why a password will not do and what to do; "": it
+	// will. The names are what others know of them.
+	Refuses(password string, names ...string) string
+	// Change gives the account another password. The present one was proved at
+	// that time. Errors: auth.ErrInvalidState when another password was set since,
+	// *auth.Throttled, auth.ErrStoreDown; *auth.Unsuitable for one that Refuses
+	// refuses.
+	Change(ctx context.Context, account, password string, proved time.Time, names ...string) error
 }
 
 // Factors is what accounts have enrolled, of all kinds. Errors:

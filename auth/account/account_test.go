@@ -189,6 +189,23 @@ func TestChangePassword(t *testing.T) {
 	}
 }
 
+// Somebody changes the password because a stranger is in their account, and the
+// store goes: before it, nothing is changed; after it, the stranger is out
+// already, and the owner hears of the change whoever made it.
+func TestPasswordWhileTheStoreGoes(t *testing.T) {
+	for ends, want := range map[int]string{1: "old", 2: "a new long password"} {
+		h := open(t)
+		h.ends = ends
+		w := h.post("alice", "/password", "password", "a new long password", "again", "a new long password")
+		expect(t, w, http.StatusServiceUnavailable, "")
+		changed := want != "old"
+		told, logged := len(h.events) > 0, strings.Contains(h.log.String(), "password_changed")
+		if h.passwords["alice"] != want || told != changed || logged != changed || (h.sessions["alice-stale"] == nil) != changed {
+			t.Errorf("the store goes at end %d: password %q, told %v, logged %v, sessions %d", ends, h.passwords["alice"], told, logged, len(h.sessions))
+		}
+	}
+}
+
 // Attack: change one's own password without end, which costs more than anything
 // else that can be asked for.
 func TestOneChangeOfAPasswordAtATime(t *testing.T) {

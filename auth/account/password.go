@@ -27,12 +27,19 @@ func (a *Account) changePassword(v *visit) error {
 	if err != nil {
 		return err
 	}
-	var refused string
+	names := []string{profile.Username, profile.Name, first(profile.Email)}
+	if refused := a.Passwords.Refuses(password, names...); refused != "" {
+		return a.passwordPage(v, http.StatusUnprocessableEntity, refused)
+	}
 	// Alone: it is the most expensive thing that somebody who is signed in can ask
 	// for, and the second of two would replace what its sender no longer knows.
-	err = a.Turns.Alone(ctx, account, func(ctx context.Context) (err error) {
-		refused, err = a.Passwords.Change(ctx, account, password, v.session.Proved, profile.Username, profile.Name, first(profile.Email))
-		return err
+	err = a.Turns.Alone(ctx, account, func(ctx context.Context) error {
+		// Before it too: were they not ended afterwards because the store has gone,
+		// the stranger would stay.
+		if _, err := a.Sessions.EndOthers(ctx, account, v.session.ID); err != nil {
+			return err
+		}
+		return a.Passwords.Change(ctx, account, password, v.session.Proved, names...)
 	})
 	if errors.Is(err, auth.ErrInvalidState) {
 		a.toProve(v)
@@ -41,14 +48,11 @@ func (a *Account) changePassword(v *visit) error {
 	if err != nil {
 		return a.busy(v, err)
 	}
-	if refused != "" {
-		return a.passwordPage(v, http.StatusUnprocessableEntity, refused)
-	}
+	a.audit(v, "password_changed")
+	a.Events.Happened(ctx, account, auth.EventPasswordChanged, "")
 	if _, err := a.Sessions.EndOthers(ctx, account, v.session.ID); err != nil {
 		return err
 	}
-	a.audit(v, "password_changed")
-	a.Events.Happened(ctx, account, auth.EventPasswordChanged, "")
 	a.redirect(v, "/account#password")
 	return nil
 }

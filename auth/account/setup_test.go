@@ -38,6 +38,7 @@ type house struct {
 	codes     map[string][]string
 	links     []auth.LinkedIdentity
 	lastWay   bool
+	ends      int // the store goes at this end of others' sessions; 0: it does not
 	turn      sync.Mutex
 	between   func() // runs once a factor was found to be there, and before it is removed
 	events    []string
@@ -201,6 +202,9 @@ func (h *house) EndID(_ context.Context, id string) error {
 }
 
 func (h *house) EndOthers(_ context.Context, account, keep string) (int, error) {
+	if h.ends--; h.ends == 0 {
+		return 0, auth.ErrStoreDown
+	}
 	n := 0
 	for id, s := range h.sessions {
 		if s.Account == account && id != keep {
@@ -243,15 +247,19 @@ func (h *house) HasPassword(_ context.Context, account string) (bool, error) {
 	return has, nil
 }
 
-func (h *house) Change(_ context.Context, account, password string, proved time.Time, inputs ...string) (string, error) {
-	if h.changed.After(proved) {
-		return "", auth.ErrInvalidState
+func (h *house) Refuses(password string, names ...string) string {
+	if len(password) < 12 || slices.Contains(names, password) {
+		return "It is too easy to guess."
 	}
-	if len(password) < 12 || slices.Contains(inputs, password) {
-		return "It is too easy to guess.", nil
+	return ""
+}
+
+func (h *house) Change(_ context.Context, account, password string, proved time.Time, _ ...string) error {
+	if h.changed.After(proved) {
+		return auth.ErrInvalidState
 	}
 	h.passwords[account], h.changed = password, h.now.Add(time.Second)
-	return "", nil
+	return nil
 }
 
 func (h *house) All(_ context.Context, account string) ([]auth.Authenticator, error) {

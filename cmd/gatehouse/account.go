@@ -1,12 +1,10 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"net/netip"
 	"slices"
-	"time"
 
 	"gatehouse/auth"
 	"gatehouse/auth/account"
@@ -70,11 +68,10 @@ func (a *app) told(p *auth.Person) []web.Header {
 // ownPasswords lets people change their passwords.
 type ownPasswords struct{ *local.Passwords }
 
-// Change implements account.Passwords.
-func (p ownPasswords) Change(ctx context.Context, id, password string, proved time.Time, names ...string) (refused string, err error) {
-	err = p.Passwords.Change(ctx, id, password, proved, names...)
-	if unsuitable, ok := errors.AsType[*auth.Unsuitable](err); ok {
-		return "It was not changed: " + unsuitable.Reason + ".", nil
+// Refuses implements account.Passwords.
+func (p ownPasswords) Refuses(password string, names ...string) string {
+	if unsuitable, ok := errors.AsType[*auth.Unsuitable](p.Policy.Suitable(password, names...)); ok {
+		return "It was not changed: " + unsuitable.Reason + "."
 	}
-	return "", err
+	return ""
 }

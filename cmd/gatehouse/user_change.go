@@ -119,11 +119,20 @@ func (a *administration) tellOfQuarantine(account provision.View, stderr io.Writ
 }
 
 func (a *administration) setPassword(ctx context.Context, account provision.View, password string, stderr io.Writer) (decision string, err error) {
-	if err := a.passwords.SetPassword(ctx, account.ID, password, account.Username, account.Email, account.Name); err != nil {
+	names := []string{account.Username, account.Email, account.Name}
+	if err := a.passwords.Policy.Suitable(password, names...); err != nil {
+		return "", err // and nobody is signed out
+	}
+	// Whoever knew the old one must not stay. Before the change too: were they not
+	// ended afterwards because the store has gone, they would.
+	if err := a.endAll(ctx, account.ID, stderr); err != nil {
 		return "", err
 	}
-	err = a.endAll(ctx, account.ID, stderr) // whoever knew the old one must not stay
-	return a.note(ctx, account.ID, auth.EventPasswordSet, stderr), err
+	if err := a.passwords.SetPassword(ctx, account.ID, password, names...); err != nil {
+		return "", err
+	}
+	decision = a.note(ctx, account.ID, auth.EventPasswordSet, stderr)
+	return decision, a.endAll(ctx, account.ID, stderr)
 }
 
 // unlock lets the owner of an account try again at once. Nobody is signed out by

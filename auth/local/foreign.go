@@ -28,7 +28,7 @@ const (
 	bcryptMinCost = 4
 	bcryptMaxCost = 14
 
-	argonMaxMemory = 256 << 10 // KiB: 256 MiB
+	argonMaxMemory = 128 << 10 // KiB: 128 MiB
 	argonMaxWork   = 1 << 20   // KiB times passes
 	argonMaxLanes  = 16
 )

@@ -11,10 +11,10 @@ import (
 // grows with its length as well.
 const (
 	shaCryptMinRounds     = 1000
-	shaCryptMaxRounds     = 1_000_000
+	shaCryptMaxRounds     = 700_000 // passlib makes 656,000 by default
 	shaCryptDefaultRounds = 5000
 	shaCryptMaxSalt       = 16
-	shaCryptMaxPassword   = 256
+	shaCryptMaxPassword   = 128
 )
 
 // cryptDigits are the digits of crypt(3), the least first.

@@ -167,6 +167,14 @@ func TestRequiredEnrolment(t *testing.T) {
 		}
 		v.signOutLocal(g)
 		v.signInLocal(g, "ada", tablet)
+		// Whoever does it of themselves is not asked again.
+		run(t, g, "user", "require-mfa", "ada")
+		v.change(g, "/factors/add", "kind", "totp").wants(t, http.StatusSeeOther)
+		watch := v.shownKey(v.account(g, "/factors/confirm?kind=totp"))
+		v.change(g, "/factors/confirm", "kind", "totp", "code", watch.code(t)).wants(t, http.StatusSeeOther)
+		if authenticatorsOf(t, g, "ada").Demanded {
+			t.Error("still demanded")
+		}
 	})
 	t.Run("mfa.enforce is off", func(t *testing.T) {
 		t.Parallel()

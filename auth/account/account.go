@@ -80,6 +80,13 @@ type Turns interface {
 	Alone(ctx context.Context, account string, change func(context.Context) error) error
 }
 
+// Demands are what administrators ask of accounts.
+type Demands interface {
+	// Met ends the demand of an enrolment, if there is one. Errors:
+	// auth.ErrStoreDown.
+	Met(ctx context.Context, account string) error
+}
+
 // Recovery makes recovery codes.
 type Recovery interface {
 	Kind() string
@@ -109,6 +116,7 @@ type Account struct {
 	Passwords Passwords
 	Factors   Factors
 	Turns     Turns
+	Demands   Demands
 	Enrollers []auth.Enroller // that may be used, in the order in which they are offered
 	Recovery  Recovery
 	Required  bool // a sign-in with a password owes a second factor

@@ -220,6 +220,7 @@ func TestOneChangeOfAPasswordAtATime(t *testing.T) {
 
 func TestAddFactor(t *testing.T) {
 	h := open(t)
+	h.demanded["alice"], h.demanded["bob"] = true, true // by an administrator
 	const confirm = "/oauth2/account/factors/confirm?kind=totp"
 	expect(t, h.post("alice", "/factors/add", "kind", "totp"), http.StatusSeeOther, confirm)
 	shows(t, h.get("alice", "/factors/confirm?kind=totp"), "SECR", "ETOF")
@@ -244,6 +245,9 @@ func TestAddFactor(t *testing.T) {
 	expect(t, h.post("alice", "/factors/confirm", "kind", "totp", "code", "123456"), http.StatusConflict, "")
 	if len(h.factors["alice"]) != 1 || len(h.factors["bob"]) != 0 {
 		t.Errorf("factors %+v", h.factors)
+	}
+	if h.demanded["alice"] || !h.demanded["bob"] {
+		t.Errorf("still demanded of %v", h.demanded)
 	}
 	if diff := cmp.Diff([]string{"alice second_factor_enrolled totp"}, h.events); diff != "" {
 		t.Error(diff)

@@ -115,9 +115,10 @@ func (a *Account) confirm(v *visit) error {
 	case err != nil:
 		return err
 	}
-	// What cannot be dropped expires; confirmed twice it is refused.
-	if err := a.Store.Delete(ctx, a.offerKey(v, kind)); err != nil && a.Log != nil {
-		a.Log.WarnContext(ctx, "an enrolment that is done could not be dropped; it expires by itself", "error", err)
+	// An offer that cannot be dropped expires; confirmed twice it is refused. A
+	// demand has the next sign-in enrol another.
+	if err := errors.Join(a.Store.Delete(ctx, a.offerKey(v, kind)), a.Demands.Met(ctx, account)); err != nil && a.Log != nil {
+		a.Log.WarnContext(ctx, "an enrolment is done, and its offer, which expires by itself, or the demand for it could not be dropped", "error", err)
 	}
 	a.audit(v, "factor_enrolled", slog.String("factor", kind))
 	a.Events.Happened(ctx, account, auth.EventFactorEnrolled, kind)

@@ -35,6 +35,7 @@ type house struct {
 	passwords map[string]string // by account
 	changed   time.Time         // a password, last
 	factors   map[string][]auth.Authenticator
+	demanded  map[string]bool
 	codes     map[string][]string
 	links     []auth.LinkedIdentity
 	lastWay   bool
@@ -51,7 +52,7 @@ func open(t testing.TB) *house {
 	h := &house{
 		t: t, now: time.Unix(1_800_000_000, 0), sessions: map[string]*auth.Session{},
 		passwords: map[string]string{"alice": "old", "bob": "old"},
-		factors:   map[string][]auth.Authenticator{}, codes: map[string][]string{},
+		factors:   map[string][]auth.Authenticator{}, demanded: map[string]bool{}, codes: map[string][]string{},
 		links: []auth.LinkedIdentity{{Connection: "acme", Issuer: "https://id.acme.example", Subject: "a1", Time: time.Unix(1_700_000_000, 0)}},
 	}
 	keys, err := seal.NewKeyring([]string{"a key for tests that is long enough"})
@@ -70,7 +71,7 @@ func open(t testing.TB) *house {
 		Headers: func(p *auth.Person) []web.Header {
 			return []web.Header{{Name: "X-Forwarded-User", Value: p.User}}
 		},
-		Sessions: h, Profiles: h, Links: h, Passwords: h, Factors: h, Turns: h, Recovery: h,
+		Sessions: h, Profiles: h, Links: h, Passwords: h, Factors: h, Turns: h, Demands: h, Recovery: h,
 		Enrollers: []auth.Enroller{enroller{h}, passkeys{enroller{h}}}, Events: h,
 		Store: mem, Index: index, Keys: keys,
 		Pages: &web.Pages{Prefix: "/oauth2"},
@@ -276,6 +277,11 @@ func (h *house) Alone(ctx context.Context, _ string, change func(context.Context
 	}
 	defer h.turn.Unlock()
 	return change(ctx)
+}
+
+func (h *house) Met(_ context.Context, account string) error {
+	delete(h.demanded, account)
+	return nil
 }
 
 func (h *house) Remove(_ context.Context, account, kind, id string) error {

@@ -22,7 +22,7 @@ func (a *app) account(device func(*http.Request) string) *account.Account {
 		Origin: a.gateway.Site.Origin(), Prefix: a.cfg.Server.Prefix,
 		Headers:  a.told,
 		Sessions: a.sessions, Profiles: profiles{a.directory}, Links: a.resolver,
-		Factors: a.factors, Turns: a.turns, Required: a.cfg.MFA.Enforce != config.EnforceOff,
+		Factors: a.factors, Turns: a.turns, Demands: a.demands, Required: a.cfg.MFA.Enforce != config.EnforceOff,
 		Events: chronicle{a.state},
 		Store:  a.store, Index: a.index, Keys: a.keyring,
 		Pages: a.pages, QR: mfa.QR,

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"gatehouse/test/badidp"
 	"gatehouse/test/servers"
 )
 
@@ -30,11 +31,12 @@ func asAdmin(t testing.TB, v *visitor, g *servers.Gateway, method, path, body st
 // their name.
 func TestAdministrationOverHTTP(t *testing.T) {
 	t.Parallel()
-	application := servers.StartApp(t)
-	g := servers.StartGateway(t, binary, localOnly(application.URL, "admin: {groups: [admins]}"))
+	application, acme := servers.StartApp(t), badidp.Start(t)
+	g := servers.StartGateway(t, binary, configText(application.URL, []string{connectionText("acme", acme.URL())},
+		"local: {enabled: true}", "admin: {groups: [admins]}"))
 	addUser(t, g, "root", "--group", "admins")
 	addUser(t, g, "ada")
-	admin, ada := newVisitor(t, ""), newVisitor(t, "")
+	admin, ada := newVisitor(t, "root"), newVisitor(t, "")
 	admin.enrol(g, "root")
 	ada.enrol(g, "ada")
 
@@ -77,6 +79,17 @@ func TestAdministrationOverHTTP(t *testing.T) {
 	asAdmin(t, admin, g, "GET", "/ghost", "").wants(t, http.StatusNotFound)
 	if history := run(t, g, "user", "history", "ada"); !strings.Contains(history, "second factors reset by administrator root") {
 		t.Errorf("history:\n%s", history)
+	}
+	// Attack: an administrator's provider is taken over, and whoever comes through
+	// it makes themselves a way in that lasts.
+	acme.SetPersona("root", person("root", map[string]any{"amr": []any{"pwd", "mfa"}}), nil)
+	admin.link(g, "acme").wants(t, http.StatusOK)
+	taken := comes(t, g, "root", "acme")
+	asAdmin(t, taken, g, "GET", "", "").wants(t, http.StatusOK)
+	for path, body := range map[string]string{"": `{"username":"eve","groups":["admins"],"setup_link":true}`, "/root/setup-link": "", "/root/reset-mfa": ""} {
+		if r := asAdmin(t, taken, g, "POST", path, body).wants(t, http.StatusForbidden); !strings.Contains(r.Text, "proof_required") {
+			t.Errorf("%s: %s", path, r.Text)
+		}
 	}
 	// Who is no administrator any more is none at once.
 	run(t, g, "user", "set", "root", "--groups", "")

@@ -28,7 +28,7 @@ func (f *Flow) link(w http.ResponseWriter, r *http.Request) (reached, error) {
 	if sess.Account == "" || f.Linker == nil || c == nil {
 		return reached{}, auth.ErrNotFound
 	}
-	fresh, err := f.fresh(r.Context(), sess)
+	fresh, err := f.Proved(r.Context(), sess)
 	if err != nil {
 		return reached{}, err
 	}
@@ -54,7 +54,7 @@ func (f *Flow) linkOwn(w http.ResponseWriter, r *http.Request, p auth.Pending) e
 	if err != nil {
 		return err
 	}
-	fresh, err := f.fresh(r.Context(), sess)
+	fresh, err := f.Proved(r.Context(), sess)
 	if err == nil && !fresh {
 		err = fmt.Errorf("link: %w: it took too long", auth.ErrInvalidState)
 	}

@@ -169,9 +169,9 @@ func (f *Flow) sameSession(s *auth.Session, hash string) error {
 	return nil
 }
 
-// fresh reports whether the person has lately proved what changes of the
+// Proved reports whether the person has lately proved what changes of the
 // account want: its password and factor or, where it has no password, a sign-in.
-func (f *Flow) fresh(ctx context.Context, s *auth.Session) (bool, error) {
+func (f *Flow) Proved(ctx context.Context, s *auth.Session) (bool, error) {
 	if f.Passwords != nil {
 		has, err := f.Passwords.HasPassword(ctx, s.Account)
 		if err != nil {

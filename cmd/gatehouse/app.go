@@ -142,7 +142,7 @@ func (a *app) own() (http.Handler, error) {
 	if err := a.account(flow.Device).Mount(mux); err != nil {
 		return nil, fmt.Errorf("wire the account page: %w", err)
 	}
-	if api := a.console(); api != nil {
+	if api := a.console(flow.Proved); api != nil {
 		if err := api.Mount(mux); err != nil {
 			return nil, fmt.Errorf("wire the console: %w", err)
 		}

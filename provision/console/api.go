@@ -40,8 +40,11 @@ type API struct {
 	AllowFederated bool // groups that a provider gave count too
 	Sessions       Sessions
 	Accounts       Accounts
-	Pages          *web.Pages
-	Log            *slog.Logger // nil: nothing is logged
+	// Proved reports whether the person of a session has lately shown that it is
+	// them. Errors: auth.ErrStoreDown.
+	Proved func(ctx context.Context, s *auth.Session) (bool, error)
+	Pages  *web.Pages
+	Log    *slog.Logger // nil: nothing is logged
 
 	// Run executes a user command that an administrator gives, and returns its
 	// exit code: 0 it is done, 1 it was refused or failed, 2 it cannot be read.
@@ -61,6 +64,11 @@ var actions = map[string]map[string]string{
 	"reset-mfa":   {"factor": "--factor"},
 	"setup-link":  {"mail": "--mail"},
 }
+
+// opens are the actions that give somebody a way into an account, which want a
+// proof that is not old, as on the account page: a session that was left open,
+// or a provider's word, could else be made a way in of one's own.
+var opens = map[string]bool{"reset-mfa": true, "setup-link": true}
 
 // Mount puts the endpoints on mux. Errors: an origin that is none.
 func (a *API) Mount(mux *http.ServeMux) error {
@@ -85,6 +93,9 @@ func (a *API) Mount(mux *http.ServeMux) error {
 			administrator, err := a.administrator(r)
 			if err == nil && r.Method == http.MethodPost {
 				err = sameSite(origin, r)
+			}
+			if err == nil && r.Method == http.MethodPost && (r.PathValue("name") == "" || opens[r.PathValue("action")]) {
+				err = a.proof(r)
 			}
 			if err == nil {
 				err = serve(w, r, administrator)
@@ -133,6 +144,22 @@ func (a *API) administrator(r *http.Request) (string, error) {
 		return "", auth.ErrForbidden
 	}
 	return profile.Username, nil
+}
+
+// proof errors unless the administrator has lately shown that it is them.
+func (a *API) proof(r *http.Request) error {
+	sess, _, err := a.Sessions.Authenticate(r)
+	if err != nil {
+		return err
+	}
+	proved, err := a.Proved(r.Context(), sess)
+	if err != nil || proved {
+		return err
+	}
+	return &refused{
+		status: http.StatusForbidden, code: "proof_required",
+		said: "show that it is you, at " + a.Origin + a.Prefix + "/prove, and try again within ten minutes",
+	}
 }
 
 // read serves a command that changes nothing.

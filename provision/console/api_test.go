@@ -23,6 +23,8 @@ var people = map[string]auth.Session{
 	"bert":     {Account: "2"},                                        // staff
 	"fred":     {Account: "3"},                                        // admins, because a provider says so
 	"passer":   {Identity: auth.Identity{Connection: "partner"}},      // admins, likewise, without an account
+	"idle":     {Account: "5"},                                        // admins, assigned here, and long at it
+	"drowning": {Account: "6"},                                        // the same, and the store goes
 	"stranger": {Account: "4", Identity: auth.Identity{Subject: "4"}}, // an account that is gone
 }
 
@@ -47,7 +49,7 @@ func (house) Authenticate(r *http.Request) (*auth.Session, *auth.Person, error) 
 func (house) Profile(_ context.Context, account string) (auth.Profile, error) {
 	group := func(name, source string) []auth.Value { return []auth.Value{{Values: []string{name}, Source: source}} }
 	switch account {
-	case "1":
+	case "1", "5", "6":
 		return auth.Profile{Username: "ada", Groups: group("admins", auth.Local)}, nil
 	case "2":
 		return auth.Profile{Username: "bert", Groups: group("staff", auth.Local)}, nil
@@ -55,6 +57,17 @@ func (house) Profile(_ context.Context, account string) (auth.Profile, error) {
 		return auth.Profile{Username: "fred", Groups: group("admins", "acme")}, nil
 	}
 	return auth.Profile{}, auth.ErrNotFound
+}
+
+// proved: one administrator has left their session open.
+func (house) proved(_ context.Context, s *auth.Session) (bool, error) {
+	switch s.Account {
+	case "5":
+		return false, nil
+	case "6":
+		return false, auth.ErrStoreDown
+	}
+	return true, nil
 }
 
 // ran is a command that was given.
@@ -70,7 +83,7 @@ func ask(t *testing.T, federated bool, who, method, path, body string, headers .
 	var all []ran
 	api := &console.API{
 		Prefix: "/oauth2", Origin: "https://gate.example", SignIn: "https://gate.example/oauth2/sign_in",
-		Groups: []string{"admins"}, AllowFederated: federated, Sessions: house{}, Accounts: house{}, Pages: &web.Pages{Prefix: "/oauth2"},
+		Groups: []string{"admins"}, AllowFederated: federated, Sessions: house{}, Accounts: house{}, Proved: house{}.proved, Pages: &web.Pages{Prefix: "/oauth2"},
 		Run: func(_ context.Context, by string, args []string, stdout, stderr io.Writer) int {
 			all = append(all, ran{by, args})
 			switch name := args[len(args)-1]; {
@@ -201,5 +214,31 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("ran %v", all)
 			}
 		})
+	}
+}
+
+// Attack: an administrator's session is left open, or came by a provider that
+// somebody has taken over, and is made a way in that lasts.
+func TestProofBeforeAWayIn(t *testing.T) {
+	const accounts = "/oauth2/admin/api/accounts"
+	for _, tt := range []struct {
+		who, path string
+		status    int
+	}{
+		{"idle", accounts, 403},
+		{"idle", accounts + "/bert/setup-link", 403},
+		{"idle", accounts + "/bert/reset-mfa", 403},
+		{"idle", accounts + "/bert/unlock", 200},
+		{"idle", accounts + "/bert/disable", 200},
+		{"ada", accounts + "/bert/setup-link", 200},
+		{"drowning", accounts + "/bert/setup-link", 503},
+	} {
+		w, all := ask(t, false, tt.who, "POST", tt.path, "")
+		if w.Code != tt.status || (len(all) > 0) != (tt.status == 200) {
+			t.Errorf("%s %s: %d %s, ran %v", tt.who, tt.path, w.Code, w.Body, all)
+		}
+		if tt.status == 403 && !strings.Contains(w.Body.String(), `"error":"proof_required","message":"show that it is you, at https://gate.example/oauth2/prove`) {
+			t.Errorf("%s: %s", tt.path, w.Body)
+		}
 	}
 }

@@ -75,8 +75,8 @@ type Factors interface {
 
 // Turns lets the factors of an account be changed by one request at a time.
 type Turns interface {
-	// Alone errors with *auth.Throttled while somebody else changes them, with
-	// auth.ErrStoreDown, and with what change errors with.
+	// Alone errors with auth.ErrBusy and a *auth.Throttled while somebody else
+	// changes them, with auth.ErrStoreDown, and with what change errors with.
 	Alone(ctx context.Context, account string, change func(context.Context) error) error
 }
 

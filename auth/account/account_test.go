@@ -241,6 +241,11 @@ func TestAddFactor(t *testing.T) {
 	if w.Header().Get("Retry-After") != "60" {
 		t.Errorf("Retry-After %q", w.Header().Get("Retry-After"))
 	}
+	h.turn.Lock()
+	w = h.post("alice", "/factors/confirm", "kind", "totp", "code", "123456")
+	h.turn.Unlock()
+	expect(t, w, http.StatusTooManyRequests, "")
+	shows(t, w, "being changed right now", "SECR") // no talk of attempts: nobody has guessed
 	expect(t, h.post("alice", "/factors/confirm", "kind", "totp", "code", "123456"), http.StatusSeeOther, "/oauth2/account#factors")
 	expect(t, h.post("alice", "/factors/confirm", "kind", "totp", "code", "123456"), http.StatusConflict, "")
 	if len(h.factors["alice"]) != 1 || len(h.factors["bob"]) != 0 {

@@ -97,7 +97,11 @@ func (a *Account) confirm(v *visit) error {
 	}
 	if slow, throttled := errors.AsType[*auth.Throttled](err); throttled {
 		web.SetRetryAfter(v.w, slow.RetryAfter)
-		return a.offerPage(v, http.StatusTooManyRequests, e, problemMany)
+		problem := problemMany
+		if errors.Is(err, auth.ErrBusy) {
+			problem = problemBusy
+		}
+		return a.offerPage(v, http.StatusTooManyRequests, e, problem)
 	}
 	switch {
 	case errors.Is(err, errNotProved):

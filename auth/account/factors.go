@@ -13,7 +13,7 @@ import (
 
 const (
 	problemLastFactor = "That is your only second factor that can be used now, and one is required here. Add another first."
-	problemBusy       = "Your second factors are being changed right now, perhaps in another window. Look at what stands here, and try again."
+	problemBusy       = "Your account is being changed right now, perhaps in another window. Wait a moment, look at what has changed, and try again."
 	problemName       = "That cannot be the name of a second factor."
 )
 

@@ -3,6 +3,7 @@ package account_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -273,7 +274,7 @@ func (h *house) All(_ context.Context, account string) ([]auth.Authenticator, er
 
 func (h *house) Alone(ctx context.Context, _ string, change func(context.Context) error) error {
 	if !h.turn.TryLock() {
-		return &auth.Throttled{RetryAfter: time.Second}
+		return fmt.Errorf("%w: %w", auth.ErrBusy, &auth.Throttled{RetryAfter: time.Second})
 	}
 	defer h.turn.Unlock()
 	return change(ctx)

@@ -31,15 +31,15 @@ const (
 
 // Alone calls change while nobody else changes the factors of the account. The
 // context that it passes ends with the time for the change. Errors: those of
-// change, *auth.Throttled when somebody else is changing them right now,
-// auth.ErrStoreDown.
+// change, auth.ErrBusy with a *auth.Throttled when somebody else is changing them
+// right now, auth.ErrStoreDown.
 func (t *Turns) Alone(ctx context.Context, account string, change func(context.Context) error) error {
 	key, mine := turnKey(account), rand.Text()
 	ctx, cancel := context.WithTimeout(ctx, turnWork) // before the turn begins: it ends first
 	defer cancel()
 	switch err := t.Store.Create(ctx, key, []byte(mine), turnLife); {
 	case errors.Is(err, store.ErrExists):
-		return fmt.Errorf("change second factors: %w", &auth.Throttled{RetryAfter: turnRetry})
+		return fmt.Errorf("change second factors: %w: %w", auth.ErrBusy, &auth.Throttled{RetryAfter: turnRetry})
 	case err != nil:
 		return trouble("change second factors", err)
 	}

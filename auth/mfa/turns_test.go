@@ -24,7 +24,7 @@ func nothing(context.Context) error { return nil }
 
 func busy(err error) bool {
 	slow, throttled := errors.AsType[*auth.Throttled](err)
-	return throttled && slow.RetryAfter == turnRetry
+	return throttled && errors.Is(err, auth.ErrBusy) && slow.RetryAfter == turnRetry
 }
 
 // Attack: enrol two kinds at the same moment, each of which finds that the

@@ -27,6 +27,7 @@ const (
 	problemPasskey   = "The passkey was not accepted. Try again, or choose another way."
 	problemNotThis   = "This cannot be used for your account now. Choose another way."
 	problemManyCodes = problemThrottled + " Wait a while, then try again."
+	problemBusy      = "Your second factors are being changed right now, perhaps in another window. Wait a moment, then try again."
 )
 
 // raise parks a sign-in that owes a factor, under a new handle in a cookie of
@@ -198,9 +199,13 @@ func (f *Flow) notProved(w http.ResponseWriter, r *http.Request, at parked, err 
 	slow, throttled := errors.AsType[*auth.Throttled](err)
 	switch {
 	case throttled:
-		f.factorFailed(r, at, err)
+		problem := problemBusy
+		if !errors.Is(err, auth.ErrBusy) { // else nothing was judged, and nobody has guessed
+			f.factorFailed(r, at, err)
+			problem = problemManyCodes
+		}
 		web.SetRetryAfter(w, slow.RetryAfter)
-		return f.factorPage(w, r, http.StatusTooManyRequests, at, problemManyCodes)
+		return f.factorPage(w, r, http.StatusTooManyRequests, at, problem)
 	case errors.Is(err, auth.ErrWrongCode):
 		f.factorFailed(r, at, err)
 		return f.factorPage(w, r, http.StatusUnauthorized, at, at.problem())

@@ -248,7 +248,7 @@ type turns struct{ mu sync.Mutex }
 
 func (t *turns) Alone(ctx context.Context, _ string, change func(context.Context) error) error {
 	if !t.mu.TryLock() {
-		return &auth.Throttled{RetryAfter: time.Second}
+		return fmt.Errorf("%w: %w", auth.ErrBusy, &auth.Throttled{RetryAfter: time.Second})
 	}
 	defer t.mu.Unlock()
 	return change(ctx)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 
 	"gatehouse/auth"
@@ -55,6 +56,10 @@ func TestFirstEnrolmentsOfTwoKinds(t *testing.T) {
 		a.expect(t, http.StatusTooManyRequests, "")
 		if a.header.Get("Retry-After") != "1" {
 			t.Errorf("Retry-After %q", a.header.Get("Retry-After"))
+		}
+		// Nobody has guessed, and the log does not say so.
+		if !strings.Contains(a.body, "being changed right now") || strings.Contains(h.log.String(), "factor_failed") {
+			t.Errorf("taken for a guess:\n%s\n%s", a.body, h.log.String())
 		}
 	}
 	owner.post("/oauth2/mfa", code).expect(t, http.StatusSeeOther, "/app")

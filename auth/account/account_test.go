@@ -351,6 +351,10 @@ func TestRenameAndRemoveFactors(t *testing.T) {
 	h.codes["alice"] = h.Generate()
 	expect(t, h.post("alice", "/factors/rename", "kind", "totp", "id", "1", "name", "Old phone"), http.StatusSeeOther, "/oauth2/account#factors")
 	expect(t, h.post("alice", "/factors/rename", "kind", "totp", "id", "1", "name", ""), http.StatusUnprocessableEntity, "")
+	expect(t, h.post("alice", "/factors/rename", "kind", "totp", "id", "3", "name", "Gone"), http.StatusSeeOther, "/oauth2/account#factors")
+	if log := h.log.String(); strings.Count(log, "factor_renamed") != 1 || strings.Contains(log, "Old phone") {
+		t.Errorf("not one line for one change, without what was typed:\n%s", log)
+	}
 	expect(t, h.post("alice", "/factors/remove", "kind", "totp", "id", "1"), http.StatusSeeOther, "/oauth2/account#factors")
 	// The last one, codes or no codes: who has only codes would have a factor
 	// on paper and be asked to enrol by whoever knows the password.

@@ -19,11 +19,14 @@ const (
 
 // rename is POST account/factors/rename.
 func (a *Account) rename(v *visit) error {
-	err := a.Factors.Rename(v.r.Context(), v.session.Account, v.form.Get("kind"), v.form.Get("id"), v.form.Get("name"))
+	kind := v.form.Get("kind")
+	err := a.Factors.Rename(v.r.Context(), v.session.Account, kind, v.form.Get("id"), v.form.Get("name"))
 	switch {
+	case err == nil:
+		a.audit(v, "factor_renamed", slog.String("factor", kind))
 	case errors.Is(err, auth.ErrMalformed):
 		return a.show(v, http.StatusUnprocessableEntity, problemName)
-	case err != nil && !gone(err):
+	case !gone(err):
 		return err
 	}
 	a.redirect(v, "/account#factors")

@@ -99,3 +99,32 @@ func TestAdministrationOverHTTP(t *testing.T) {
 	plain := servers.StartGateway(t, binary, localOnly(application.URL))
 	asAdmin(t, newVisitor(t, ""), plain, "GET", "", "").wants(t, http.StatusNotFound)
 }
+
+// TestAdministrationAroundDamage: one record that cannot be read hides no other
+// account, and an outage of the store looks neither like a refusal nor like a
+// deletion.
+func TestAdministrationAroundDamage(t *testing.T) {
+	t.Parallel()
+	redis := servers.Redis(t, servers.RedisOptions{})
+	g := servers.StartGateway(t, binary, localOnly(servers.StartApp(t).URL, "admin: {groups: [admins]}", "mfa: {enforce: off}",
+		"session: {cache_ttl: 10m}", redisStore(redis, "gatehouse:")))
+	addUser(t, g, "root", "--group", "admins")
+	lost := addUser(t, g, "ada")
+	admin := newVisitor(t, "root")
+	admin.password(g, "root", goodPassword).wants(t, http.StatusSeeOther)
+	if err := redis.Client(t).Set(t.Context(), "gatehouse:account:"+lost.ID, "damaged", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	var all []account
+	page := asAdmin(t, admin, g, "GET", "", "").wants(t, http.StatusOK)
+	decode(t, page.Text, &all)
+	if len(all) != 1 || all[0].Username != "root" || !strings.Contains(page.Header.Get("X-Gatehouse-Incomplete"), "1 account cannot be read") {
+		t.Errorf("%d accounts, %q", len(all), page.Header.Get("X-Gatehouse-Incomplete"))
+	}
+	redis.Stop()
+	for method, path := range map[string]string{"GET": "/root", "POST": "/root/unlock"} {
+		if r := asAdmin(t, admin, g, method, path, "").wants(t, http.StatusServiceUnavailable); r.Header.Get("Retry-After") == "" {
+			t.Errorf("%s %s has no Retry-After", method, path)
+		}
+	}
+}

@@ -18,9 +18,9 @@ func (a *app) console(proved func(context.Context, *auth.Session) (bool, error))
 		Prefix: a.cfg.Server.Prefix, Origin: a.gateway.Site.Origin(), SignIn: a.gateway.Site.SignIn("/"),
 		Groups: a.cfg.Admin.Groups, AllowFederated: a.cfg.Admin.AllowFederated,
 		Sessions: a.sessions, Accounts: profiles{a.directory}, Proved: proved, Pages: a.pages, Log: a.log,
-		Run: func(ctx context.Context, administrator string, args []string, stdout, stderr io.Writer) int {
+		Run: func(ctx context.Context, administrator string, args []string, stdout io.Writer) error {
 			ctx = asAdministrator(context.WithValue(ctx, byAccountKey{}, administrator))
-			return a.administration().user(ctx, args, nil, stdout, stderr)
+			return a.administration().overHTTP(ctx, args, stdout)
 		},
 	}
 }

@@ -104,13 +104,13 @@ func readAccounts(file []byte) ([]importEntry, error) {
 
 func (e *importEntry) readJSON(raw []byte) {
 	var v struct {
-		Username     string               `json:"username"`
-		Email        string               `json:"email"`
-		Name         string               `json:"name"`
-		Groups       []string             `json:"groups"`
-		Attributes   map[string]oneOrMore `json:"attributes"`
-		PasswordHash string               `json:"password_hash"`
-		Disabled     bool                 `json:"disabled"`
+		Username     string                      `json:"username"`
+		Email        string                      `json:"email"`
+		Name         string                      `json:"name"`
+		Groups       []string                    `json:"groups"`
+		Attributes   map[string]strictjson.Texts `json:"attributes"`
+		PasswordHash string                      `json:"password_hash"`
+		Disabled     bool                        `json:"disabled"`
 	}
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.DisallowUnknownFields()
@@ -131,24 +131,6 @@ func (e *importEntry) readJSON(raw []byte) {
 		}
 		e.new.Attributes[name] = values
 	}
-}
-
-// oneOrMore is a text, or a list of them.
-type oneOrMore []string
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (o *oneOrMore) UnmarshalJSON(b []byte) error {
-	if one := ""; len(b) > 0 && b[0] == '"' {
-		err := json.Unmarshal(b, &one)
-		*o = oneOrMore{one}
-		return err
-	}
-	var more []string
-	if err := json.Unmarshal(b, &more); err != nil || more == nil {
-		return errors.New("an attribute is a text or a list of texts")
-	}
-	*o = more
-	return nil
 }
 
 // lineCounter tells the lines of places in a text that come one after another.

@@ -17,6 +17,7 @@ import (
 	"gatehouse/internal/store"
 	"gatehouse/internal/store/redis"
 	"gatehouse/provision"
+	"gatehouse/provision/console"
 )
 
 // administration is what the user and session commands work on. The running
@@ -61,6 +62,30 @@ func (a *administration) user(ctx context.Context, args []string, stdin []byte, 
 	}
 	return exitOK
 }
+
+// overHTTP executes the same for console.API.
+func (a *administration) overHTTP(ctx context.Context, args []string, stdout io.Writer) error {
+	c, err := parseUser(args)
+	if err != nil {
+		return fmt.Errorf("%w: %w", auth.ErrMalformed, err)
+	}
+	if err := a.execute(ctx, c, "", stdout, io.Discard); err != nil {
+		return told{forPeople(err), err}
+	}
+	return nil
+}
+
+// told is an error in words for people.
+type told struct{ words, cause error }
+
+func (t told) Error() string { return t.words.Error() }
+func (t told) Unwrap() error { return t.cause }
+
+// noAccount is the name of an account that does not exist.
+type noAccount string
+
+func (n noAccount) Error() string   { return fmt.Sprintf("there is no account %q", string(n)) }
+func (n noAccount) Is(e error) bool { return e == auth.ErrNotFound }
 
 func (a *administration) execute(ctx context.Context, c *userCommand, password string, stdout, stderr io.Writer) error {
 	switch c.verb {
@@ -154,7 +179,7 @@ func (a *administration) done(ctx context.Context, c *userCommand, account provi
 func (a *administration) find(ctx context.Context, name string) (provision.View, error) {
 	account, err := a.directory.Show(ctx, name)
 	if errors.Is(err, auth.ErrNotFound) {
-		return account, fmt.Errorf("there is no account %q", name)
+		return account, noAccount(name)
 	}
 	return account, err
 }
@@ -174,7 +199,7 @@ func (a *administration) list(ctx context.Context, c *userCommand, stdout io.Wri
 		err = writeAccounts(stdout, views)
 	}
 	if err == nil && unreadable > 0 {
-		err = fmt.Errorf("%s cannot be read and left out; gatehouse doctor names them", counted(unreadable, "account"))
+		err = &console.Incomplete{Missing: counted(unreadable, "account") + " cannot be read and left out; gatehouse doctor names them"}
 	}
 	return err
 }

@@ -1,10 +1,12 @@
-// Package strictjson finds what encoding/json lets pass and two readers could
-// read differently, one of whom may guard the other.
+// Package strictjson reads what people and other programs write as JSON. It
+// finds what encoding/json lets pass and two readers could read differently, one
+// of whom may guard the other.
 package strictjson
 
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 )
 
 // Repeated returns a name that stands twice in one object of a well-formed
@@ -47,3 +49,21 @@ func Repeated(document []byte, fold func(string) string) (name string, found boo
 
 // AsIs folds nothing.
 func AsIs(name string) string { return name }
+
+// Texts is a text, or a list of them.
+type Texts []string
+
+// UnmarshalJSON implements json.Unmarshaler. Errors: it is neither.
+func (t *Texts) UnmarshalJSON(b []byte) error {
+	if one := ""; len(b) > 0 && b[0] == '"' {
+		err := json.Unmarshal(b, &one)
+		*t = Texts{one}
+		return err
+	}
+	var more []string
+	if err := json.Unmarshal(b, &more); err != nil || more == nil {
+		return errors.New("an attribute is a text or a list of texts")
+	}
+	*t = more
+	return nil
+}

@@ -46,10 +46,17 @@ type API struct {
 	Pages  *web.Pages
 	Log    *slog.Logger // nil: nothing is logged
 
-	// Run executes a user command that an administrator gives, and returns its
-	// exit code: 0 it is done, 1 it was refused or failed, 2 it cannot be read.
-	Run func(ctx context.Context, administrator string, args []string, stdout, stderr io.Writer) (code int)
+	// Run executes a user command that an administrator gives. Errors, in words
+	// for people: auth.ErrNotFound when there is no such account,
+	// auth.ErrMalformed for what is no command, auth.ErrStoreDown, *Incomplete,
+	// and any other for one that is refused.
+	Run func(ctx context.Context, administrator string, args []string, stdout io.Writer) error
 }
+
+// Incomplete is an error beside an answer that is good and not whole.
+type Incomplete struct{ Missing string }
+
+func (i *Incomplete) Error() string { return i.Missing }
 
 // maxBody bounds what is posted, in bytes.
 const maxBody = 64 << 10
@@ -115,7 +122,7 @@ func sameSite(origin *http.CrossOriginProtection, r *http.Request) error {
 		return fmt.Errorf("%w: %w", auth.ErrCrossSite, err)
 	}
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		return fmt.Errorf("%w: what is posted is not application/json", auth.ErrMalformed)
+		return malformed("what is posted is not application/json, as its Content-Type should say")
 	}
 	return nil
 }
@@ -175,13 +182,13 @@ func (a *API) read(verb string) func(http.ResponseWriter, *http.Request, string)
 
 // newAccount is what is posted to make an account.
 type newAccount struct {
-	Username      string              `json:"username"`
-	Email         string              `json:"email"`
-	Name          string              `json:"name"`
-	Groups        []string            `json:"groups"`
-	Attributes    map[string][]string `json:"attributes"`
-	SetupLink     bool                `json:"setup_link"`
-	MailSetupLink bool                `json:"mail_setup_link"`
+	Username      string                      `json:"username"`
+	Email         string                      `json:"email"`
+	Name          string                      `json:"name"`
+	Groups        []string                    `json:"groups"`
+	Attributes    map[string]strictjson.Texts `json:"attributes"`
+	SetupLink     bool                        `json:"setup_link"`
+	MailSetupLink bool                        `json:"mail_setup_link"`
 }
 
 func (a *API) add(w http.ResponseWriter, r *http.Request, administrator string) error {
@@ -195,7 +202,7 @@ func (a *API) add(w http.ResponseWriter, r *http.Request, administrator string) 
 	}
 	for name, values := range n.Attributes {
 		if strings.Contains(name, "=") {
-			return fmt.Errorf("%w: no attribute has a = in its name", auth.ErrMalformed)
+			return malformed("no attribute has a = in its name")
 		}
 		for _, v := range values {
 			args = append(args, "--attr="+name+"="+v)
@@ -224,7 +231,7 @@ func (a *API) act(w http.ResponseWriter, r *http.Request, administrator string) 
 	for field, value := range given {
 		flag, known := flags[field]
 		if !known {
-			return fmt.Errorf("%w: %s has no field %q", auth.ErrMalformed, action, field)
+			return malformed("%s has no field %q", action, field)
 		}
 		switch value := value.(type) {
 		case string:
@@ -232,7 +239,7 @@ func (a *API) act(w http.ResponseWriter, r *http.Request, administrator string) 
 		case bool:
 			args = append(args, fmt.Sprintf("%s=%t", flag, value))
 		default:
-			return fmt.Errorf("%w: %s is neither a text nor true or false", auth.ErrMalformed, field)
+			return malformed("%s is neither a text nor true or false", field)
 		}
 	}
 	return a.run(w, r, administrator, append(args, "--", r.PathValue("name")))
@@ -242,7 +249,7 @@ func (a *API) act(w http.ResponseWriter, r *http.Request, administrator string) 
 func decode(r *http.Request, into any) error {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return fmt.Errorf("%w: %w", auth.ErrMalformed, err)
+		return malformed("what is posted is too long, or was cut off")
 	}
 	if len(bytes.TrimSpace(body)) == 0 {
 		return nil
@@ -250,35 +257,46 @@ func decode(r *http.Request, into any) error {
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
-		return fmt.Errorf("%w: %w", auth.ErrMalformed, err)
+		if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
+			return malformed("%s cannot be a %s", wrong.Field, wrong.Value)
+		}
+		return malformed("it is not a JSON object as this takes one: %s", strings.TrimPrefix(err.Error(), "json: "))
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%w: something follows the object", auth.ErrMalformed)
+		return malformed("something follows the object")
 	}
 	if name, found := strictjson.Repeated(body, strings.ToLower); found {
-		return fmt.Errorf("%w: %q stands there twice", auth.ErrMalformed, name)
+		return malformed("%q stands there twice", name)
 	}
 	return nil
 }
 
-// run answers with what the command prints. An account is looked for first: that
-// there is none must not look like a refusal.
+// malformed says what is wrong with what was posted.
+func malformed(format string, args ...any) error {
+	return &refused{status: http.StatusBadRequest, code: "malformed", said: fmt.Sprintf(format, args...)}
+}
+
+// run answers with what the command prints.
 func (a *API) run(w http.ResponseWriter, r *http.Request, administrator string, args []string) error {
-	if name := r.PathValue("name"); name != "" {
-		var said bytes.Buffer
-		if code := a.Run(r.Context(), administrator, []string{"show", "--json", "--", name}, io.Discard, &said); code != 0 {
-			return &refused{status: http.StatusNotFound, code: "not_found", said: said.String()}
-		}
+	var stdout bytes.Buffer
+	err := a.Run(r.Context(), administrator, args, &stdout)
+	if part, ok := errors.AsType[*Incomplete](err); ok {
+		// What can be read is shown: one damaged record must not hide the others.
+		w.Header().Set("X-Gatehouse-Incomplete", part.Missing)
+		err = nil
 	}
-	var stdout, stderr bytes.Buffer
-	switch code := a.Run(r.Context(), administrator, args, &stdout, &stderr); code {
-	case 0:
+	switch {
+	case err == nil:
 		send(w, http.StatusOK, stdout.Bytes())
 		return nil
-	case 2:
-		return &refused{status: http.StatusBadRequest, code: "malformed", said: stderr.String()}
+	case errors.Is(err, auth.ErrStoreDown):
+		return err
+	case errors.Is(err, auth.ErrNotFound):
+		return &refused{status: http.StatusNotFound, code: "not_found", said: err.Error()}
+	case errors.Is(err, auth.ErrMalformed):
+		return malformed("%s", strings.TrimPrefix(err.Error(), auth.ErrMalformed.Error()+": "))
 	}
-	return &refused{status: http.StatusUnprocessableEntity, code: "refused", said: stderr.String()}
+	return &refused{status: http.StatusUnprocessableEntity, code: "refused", said: err.Error()}
 }
 
 // refused is what a command says when it does not do what it is told.
@@ -306,22 +324,12 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	body, err := json.Marshal(map[string]string{
-		"error": said.code, "message": sentence(said.said), "request_id": web.RequestID(r.Context()),
+		"error": said.code, "message": said.said, "request_id": web.RequestID(r.Context()),
 	})
 	if err != nil { // texts always encode
 		body = []byte("{}")
 	}
 	send(w, said.status, append(body, '\n'))
-}
-
-// sentence is what a command said, without the name that it says first.
-func sentence(said string) string {
-	var lines []string
-	for line := range strings.SplitSeq(strings.TrimSpace(said), "\n") {
-		line = strings.TrimPrefix(line, "gatehouse user: ")
-		lines = append(lines, strings.TrimPrefix(line, "gatehouse: "))
-	}
-	return strings.Join(lines, " ")
 }
 
 func send(w http.ResponseWriter, status int, body []byte) {

@@ -4,17 +4,19 @@ import "time"
 
 // Profile is an account as its owner sees it.
 type Profile struct {
-	ID         string
-	Username   string
-	Name       string
-	Email      Value // of one value, or none
-	Verified   bool  // the e-mail is
-	Active     bool
-	Groups     []Value          // each of one value; a group that two sources gave stands twice
-	Attributes map[string]Value // AttributeName and the free ones
-	Links      []LinkedIdentity
-	Created    time.Time
-	LastSignIn time.Time // to a day
+	ID             string
+	Username       string
+	UsernameSource string    // id of a connection, or Local
+	UsernameTime   time.Time // since when it is theirs
+	Name           string
+	Email          Value // of one value, or none
+	Verified       bool  // the e-mail is
+	Active         bool
+	Groups         []Value          // each of one value; a group that two sources gave stands twice
+	Attributes     map[string]Value // AttributeName and the free ones
+	Links          []LinkedIdentity
+	Created        time.Time
+	LastSignIn     time.Time // to a day
 }
 
 // Value is what one source gave, and when it last changed.

@@ -34,6 +34,7 @@ type Account struct {
 	Attributes map[string]Attribute `json:"attributes,omitempty"`
 	Groups     []Group              `json:"groups,omitempty"` // one entry for each name and source
 	Links      []Link               `json:"links,omitempty"`
+	Renamed    time.Time            `json:"renamed,omitzero"` // last, by an administrator
 	Created    time.Time            `json:"created"`
 	Enabled    time.Time            `json:"enabled,omitzero"`   // by an administrator, after it was disabled
 	Unused     bool                 `json:"unused,omitempty"`   // the rule for inactive accounts has disabled it

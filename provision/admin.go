@@ -148,7 +148,7 @@ func (d *Directory) edit(a *Account, e Edit) error {
 	}
 	if e.Username != nil {
 		// After the e-mail: a username with an @ is the address that there is then.
-		if err := rename(a, *e.Username); err != nil {
+		if err := rename(a, *e.Username, now); err != nil {
 			return err
 		}
 	}

@@ -13,25 +13,27 @@ import (
 
 // View is an account as administrators see it, and as commands print it.
 type View struct {
-	ID            string               `json:"id"`
-	Status        Status               `json:"status"`
-	Username      string               `json:"username"`
-	Former        []string             `json:"former_usernames,omitempty"` // reserved for it
-	Email         string               `json:"email"`
-	EmailVerified bool                 `json:"email_verified"`
-	EmailSource   string               `json:"email_source,omitempty"`
-	EmailTime     time.Time            `json:"email_time,omitzero"`
-	Name          string               `json:"name"`
-	Groups        []string             `json:"groups"`        // in force
-	GroupSources  []Group              `json:"group_sources"` // who gave each, and when
-	Attributes    map[string]Attribute `json:"attributes"`
-	Links         []Link               `json:"links"`
-	Source        string               `json:"source"` // who made the account
-	Created       time.Time            `json:"created"`
-	Enabled       time.Time            `json:"enabled,omitzero"`      // after it was disabled
-	Decision      string               `json:"decision,omitempty"`    // of its last change; see History
-	LastSignIn    time.Time            `json:"last_sign_in,omitzero"` // to a day
-	LastSeen      time.Time            `json:"last_seen,omitzero"`    // in a session that lasted for longer; see Inactivity
+	ID             string               `json:"id"`
+	Status         Status               `json:"status"`
+	Username       string               `json:"username"`
+	UsernameSource string               `json:"username_source"`
+	UsernameTime   time.Time            `json:"username_time"`
+	Former         []string             `json:"former_usernames,omitempty"` // reserved for it
+	Email          string               `json:"email"`
+	EmailVerified  bool                 `json:"email_verified"`
+	EmailSource    string               `json:"email_source,omitempty"`
+	EmailTime      time.Time            `json:"email_time,omitzero"`
+	Name           string               `json:"name"`
+	Groups         []string             `json:"groups"`        // in force
+	GroupSources   []Group              `json:"group_sources"` // who gave each, and when
+	Attributes     map[string]Attribute `json:"attributes"`
+	Links          []Link               `json:"links"`
+	Source         string               `json:"source"` // who made the account
+	Created        time.Time            `json:"created"`
+	Enabled        time.Time            `json:"enabled,omitzero"`      // after it was disabled
+	Decision       string               `json:"decision,omitempty"`    // of its last change; see History
+	LastSignIn     time.Time            `json:"last_sign_in,omitzero"` // to a day
+	LastSeen       time.Time            `json:"last_seen,omitzero"`    // in a session that lasted for longer; see Inactivity
 }
 
 func (a *Account) view() View {
@@ -42,6 +44,7 @@ func (a *Account) view() View {
 		Attributes: a.Attributes, Links: append([]Link{}, a.Links...),
 		Source: a.Source, Created: a.Created, Enabled: a.Enabled, Decision: a.Decision,
 	}
+	v.UsernameSource, v.UsernameTime = a.usernameSource()
 	if v.Attributes == nil {
 		v.Attributes = map[string]Attribute{}
 	}

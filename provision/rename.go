@@ -4,13 +4,16 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
+
+	"gatehouse/auth"
 )
 
 // rename gives a record another username. The former one stays reserved for
 // the account: whoever got it would be taken for this person by applications
 // that know people by username, and would find there what is this person's. An
 // account may have a former one of its own again.
-func rename(a *Account, username string) error {
+func rename(a *Account, username string, now time.Time) error {
 	name, err := NormalizeUsername(username, a.verifiedEmail())
 	if err != nil {
 		return &RefusedError{"username", fmt.Sprintf("%q cannot be one: %v", username, err)}
@@ -19,8 +22,18 @@ func rename(a *Account, username string) error {
 		former := append(slices.Clone(a.Former), a.Username)
 		a.Former = slices.DeleteFunc(former, func(f string) bool { return foldUsername(f) == folded })
 	}
-	a.Username = name
+	if name != a.Username {
+		a.Username, a.Renamed = name, now
+	}
 	return nil
+}
+
+// usernameSource is who gave the account its username, and when.
+func (a *Account) usernameSource() (source string, at time.Time) {
+	if a.Renamed.IsZero() {
+		return a.Source, a.Created // no sign-in changes it
+	}
+	return auth.Local, a.Renamed
 }
 
 // vacant returns the names, in the order in which they are reserved, that an

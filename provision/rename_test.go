@@ -40,7 +40,13 @@ func TestRename(t *testing.T) {
 	if got := person(); got != "alice alice" {
 		t.Fatal(got)
 	}
+	if v := h.show("alice"); v.UsernameSource != "acme" || v.UsernameTime != v.Created {
+		t.Errorf("the username is from %q since %s", v.UsernameSource, v.UsernameTime)
+	}
 	v := h.rename("alice", "Alice.Miller")
+	if v.UsernameSource != auth.Local || v.UsernameTime != newClock().now {
+		t.Errorf("the new username is from %q since %s", v.UsernameSource, v.UsernameTime)
+	}
 	if v.ID != o.Account || v.Username != "Alice.Miller" || !slices.Equal(v.Former, []string{"alice"}) {
 		t.Errorf("%+v", v)
 	}

@@ -110,6 +110,21 @@ func TestOverview(t *testing.T) {
 	}
 }
 
+// A username is what a provider or an administrator made it, and whoever did is
+// named; it is no promise that an administrator cannot change it.
+func TestWhoGaveTheUsername(t *testing.T) {
+	for source, want := range map[string]string{"acme": "From Acme SSO", auth.Local: "Set by an administrator"} {
+		h := open(t)
+		h.usernameSource = source
+		page := h.get("alice", "").Body.String()
+		_, row, _ := strings.Cut(page, `<p class="name">Username</p>`)
+		row, _, _ = strings.Cut(row, "</li>")
+		if !strings.Contains(row, want) || !strings.Contains(row, "only an administrator can change it") {
+			t.Errorf("a username from %s: %s", source, row)
+		}
+	}
+}
+
 // Of who passes through nothing is stored, and the page says so.
 func TestPassThroughOverview(t *testing.T) {
 	w := open(t).get("guest", "")

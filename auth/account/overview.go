@@ -84,7 +84,9 @@ func (a *Account) known(p auth.Profile) []web.Known {
 		}
 		return k
 	}
-	all := []web.Known{{Name: "Username", Values: []string{p.Username}, Time: p.Created, Note: "stays as it is"}}
+	username := of("Username", auth.Value{Values: []string{p.Username}, Source: p.UsernameSource, Time: p.UsernameTime})
+	username.Note = "only an administrator can change it"
+	all := []web.Known{username}
 	if len(p.Email.Values) > 0 {
 		k := of("E-mail", p.Email)
 		k.Note = "verified"

@@ -25,11 +25,12 @@ import (
 // house is the account page with everything around it: sessions by the value of
 // the cookie "s", and what was done.
 type house struct {
-	t    testing.TB
-	page *account.Account
-	mux  *http.ServeMux
-	now  time.Time
-	log  bytes.Buffer
+	usernameSource string // who gave people their names
+	t              testing.TB
+	page           *account.Account
+	mux            *http.ServeMux
+	now            time.Time
+	log            bytes.Buffer
 
 	mu        sync.Mutex
 	sessions  map[string]*auth.Session
@@ -219,7 +220,7 @@ func (h *house) EndOthers(_ context.Context, account, keep string) (int, error) 
 
 func (h *house) Profile(_ context.Context, account string) (auth.Profile, error) {
 	return auth.Profile{
-		ID: account, Username: account, Links: h.links, Created: h.now,
+		ID: account, Username: account, UsernameSource: h.usernameSource, UsernameTime: h.now, Links: h.links, Created: h.now,
 		Email: auth.Value{Values: []string{account + "@acme.example"}, Source: "acme", Time: h.now}, Verified: true,
 	}, nil
 }

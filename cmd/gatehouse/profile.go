@@ -24,7 +24,7 @@ func (p profiles) Profile(ctx context.Context, account string) (auth.Profile, er
 		return auth.Value{Values: values, Source: source, Time: at}
 	}
 	profile := auth.Profile{
-		ID: v.ID, Username: v.Username, Name: v.Name, Verified: v.EmailVerified, Active: v.Status == provision.Active,
+		ID: v.ID, Username: v.Username, UsernameSource: v.UsernameSource, UsernameTime: v.UsernameTime, Name: v.Name, Verified: v.EmailVerified, Active: v.Status == provision.Active,
 		Attributes: map[string]auth.Value{}, Created: v.Created, LastSignIn: v.LastSignIn,
 	}
 	if v.Email != "" {

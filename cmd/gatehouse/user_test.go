@@ -31,6 +31,7 @@ func TestUserStory(t *testing.T) {
 			first := p.shown(t, "ada")
 			want := accountView{View: first.View, HasPassword: true, Factors: []string{}}
 			want.Status, want.Username, want.Name = provision.Active, "ada", "Ada L."
+			want.UsernameSource, want.UsernameTime = "local", first.Created
 			want.Email, want.EmailVerified, want.EmailSource = "Ada@Corp.Example", true, "local"
 			want.Groups, want.Links = []string{"staff", "admins"}, []provision.Link{}
 			want.GroupSources = []provision.Group{{Name: "staff", Source: "local"}, {Name: "admins", Source: "local"}}

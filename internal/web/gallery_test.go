@@ -185,6 +185,7 @@ func ownAccount() web.Account {
 	return web.Account{
 		User: "employee", Created: at(1),
 		Known: []web.Known{
+			{Name: "Username", Values: []string{"employee"}, Source: "Acme SSO", Time: at(1), Note: "only an administrator can change it"},
 			{Name: "E-mail", Values: []string{"employee@acme.example"}, Time: at(1), Note: "verified"},
 			{Name: "Name", Values: []string{"Emma Ployee"}, Source: "Acme SSO", Time: at(3)},
 			{Name: "Group", Values: []string{"the-department-of-extraordinarily-long-group-names-without-a-space"}, Source: "Acme SSO", Time: at(3)},

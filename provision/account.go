@@ -40,6 +40,7 @@ type Account struct {
 	Unused     bool                 `json:"unused,omitempty"`   // the rule for inactive accounts has disabled it
 	Deleted    time.Time            `json:"deleted,omitzero"`   // when that began
 	Source     string               `json:"source"`             // who made it
+	MadeBy     string               `json:"made_by,omitempty"`  // the administrator who did, where Source is auth.Local; "": not known
 	Origin     string               `json:"origin,omitempty"`   // decision by which it was made
 	Decision   string               `json:"decision,omitempty"` // of its last change; see historyLog
 	Change     *Change              `json:"change,omitempty"`

@@ -44,6 +44,9 @@ func (d *Directory) Add(ctx context.Context, n New) (View, error) {
 	if err != nil {
 		return View{}, err
 	}
+	if by := actorOf(ctx).actor; by.Kind == ActorAdministrator {
+		a.MadeBy = by.Name
+	}
 	b := d.book()
 	err = b.run(ctx, func(ctx context.Context) error {
 		a.ID = newID()

@@ -153,7 +153,7 @@ func (a *Account) history(log historyLog) History {
 		Actor: Actor{Kind: ActorConnection, Name: a.Source}, Changes: []HistoryChange{},
 	}
 	if a.Source == auth.Local {
-		born.Actor = Actor{Kind: ActorAdministrator}
+		born.Actor = Actor{Kind: ActorAdministrator, Name: a.MadeBy}
 	}
 	if !h.Truncated {
 		then, unknown := factsOf(a).before(h.Entries)

@@ -102,14 +102,17 @@ func TestHistoryTellsTheStory(t *testing.T) {
 		},
 		{
 			"added, linked and cut off", func(h *house) {
-				v := h.add(New{Username: "al", Email: "alice@people.example"})
+				v, err := h.directory.Add(operator(h.t.Context()), New{Username: "al", Email: "alice@people.example"})
+				if err != nil {
+					h.t.Fatal(err)
+				}
 				h.resolve(identity("partner", "alice", attributes(map[string][]string{"a": {"1"}})))
 				if _, err := h.directory.Unlink(operator(h.t.Context()), v.ID, "partner", nil); err != nil {
 					h.t.Fatal(err)
 				}
 			},
 			[]string{
-				"created by administrator", "username: is al", "email: is alice@people.example (local) verified",
+				"created by administrator root", "username: is al", "email: is alice@people.example (local) verified",
 				"linked by connection partner because it has the same verified e-mail",
 				"links partner https://partner.example: + alice", "groups partner: + staff", "attribute a: is 1 (partner)",
 				"unlinked by administrator root", "links partner https://partner.example: - alice", "groups partner: - staff",

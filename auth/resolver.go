@@ -18,6 +18,11 @@ type Resolver interface {
 	// account: an identity that its connection admits and that is linked to it.
 	// It reads and writes nothing else. Errors: *Denied, ErrStoreDown.
 	Proves(ctx context.Context, id Identity, account string) error
+	// SignedIn notes that a sign-in as an account is finished: a session has
+	// started. Until then somebody who has only the password has used nothing.
+	// Made says that this very request has made the account, which spares a
+	// look for an earlier sign-in. Errors: ErrStoreDown.
+	SignedIn(ctx context.Context, account string, made bool) error
 }
 
 // Verdict is what Resolve did.

@@ -365,8 +365,10 @@ func TestListLeavesOutTheUnfinished(t *testing.T) {
 				t.Errorf("Show finds the unfinished: %+v", v)
 			}
 			local := auth.Identity{Connection: auth.Local, Subject: id}
-			if o, err := h.resolver.Resolve(t.Context(), local); err == nil && h.show(o.Account).Status == Pending {
-				t.Errorf("the unfinished signs in: %+v", o)
+			if o, err := h.resolver.Resolve(t.Context(), local); err == nil {
+				if a, err := h.directory.read(t.Context(), o.Account); err != nil || a.Status == Pending {
+					t.Errorf("the unfinished signs in: %+v, %v", o, err)
+				}
 			}
 		}
 	}
@@ -376,10 +378,16 @@ func TestLocalSignIn(t *testing.T) {
 	h := newHouse(t, nil)
 	v := h.add(New{Username: "alice"})
 	id := auth.Identity{Connection: auth.Local, Subject: v.ID, AMR: []string{auth.MethodPassword}}
-	o := h.resolve(id)
-	if o.Verdict != auth.Unchanged || o.Account != v.ID {
-		t.Errorf("%+v", o)
+	o, err := h.resolver.Resolve(t.Context(), id)
+	if err != nil || o.Verdict != auth.Unchanged || o.Account != v.ID {
+		t.Errorf("%+v, %v", o, err)
 	}
+	// Attack: whoever knows the password alone, and has no second factor, keeps
+	// an account that nobody uses from being disabled.
+	if last := h.show("alice").LastSignIn; !last.IsZero() {
+		t.Errorf("a sign-in that has only begun is noted: %s", last)
+	}
+	h.signedIn(o)
 	if h.show("alice").LastSignIn.IsZero() {
 		t.Error("the sign-in was not noted")
 	}

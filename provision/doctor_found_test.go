@@ -97,7 +97,11 @@ func TestSignInNotesNothingOfAnAccountThatIsGone(t *testing.T) {
 		}
 		return nil
 	}})
-	if _, err := r.Resolve(t.Context(), identity("acme", "alice")); err != nil {
+	o, err := r.Resolve(t.Context(), identity("acme", "alice"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.SignedIn(t.Context(), o.Account, false); err != nil {
 		t.Fatal(err)
 	}
 	if !deleted {

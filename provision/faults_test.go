@@ -300,7 +300,11 @@ func TestOperationsOfASignIn(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			h.clock.add(c.after)
 			*ops = nil
-			if _, err := r.Resolve(t.Context(), c.id); err != nil {
+			o, err := r.Resolve(t.Context(), c.id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := r.SignedIn(t.Context(), o.Account, o.Verdict == auth.Created); err != nil {
 				t.Fatal(err)
 			}
 			if got := strings.Join(*ops, ", "); got != c.want {

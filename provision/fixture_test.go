@@ -218,7 +218,19 @@ func (h *house) resolve(id auth.Identity) auth.Outcome {
 	if err != nil {
 		h.t.Fatalf("Resolve(%s %s): %v", id.Connection, id.Subject, err)
 	}
+	h.signedIn(o)
 	return o
+}
+
+// signedIn finishes the sign-in of an outcome, where it is one.
+func (h *house) signedIn(o auth.Outcome) {
+	h.t.Helper()
+	if o.Account == "" {
+		return
+	}
+	if err := h.resolver.SignedIn(h.t.Context(), o.Account, o.Verdict == auth.Created); err != nil {
+		h.t.Fatalf("SignedIn(%s): %v", o.Account, err)
+	}
 }
 
 // refused resolves an identity that must be denied, and returns why.

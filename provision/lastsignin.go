@@ -41,7 +41,8 @@ func (d *Directory) signInEvery() time.Duration {
 	return every
 }
 
-// noteSignIn writes when the account signed in, at most once a day.
+// noteSignIn writes when the account signed in, at most once a day. Fresh says
+// that it was made just now, so there is no record and it cannot be gone.
 func (d *Directory) noteSignIn(ctx context.Context, id string, fresh bool) error {
 	key, now := signInPrefix+id, d.now()
 	value, err := json.Marshal(signInRecord{Time: now})

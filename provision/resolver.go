@@ -190,10 +190,12 @@ func (r *Resolver) resolveLocal(ctx context.Context, identity auth.Identity) (au
 	if a.refused() {
 		return refuse(auth.DeniedDisabled, fmt.Sprintf("account %s is %s", a.ID, a.Status))
 	}
-	if err := r.directory.noteSignIn(ctx, a.ID, false); err != nil {
-		return auth.Outcome{}, storeTrouble("resolve", err)
-	}
 	return auth.Outcome{Verdict: auth.Unchanged, Account: a.ID, Identity: identity}, nil
+}
+
+// SignedIn implements auth.Resolver.
+func (r *Resolver) SignedIn(ctx context.Context, account string, made bool) error {
+	return storeTrouble("note a sign-in", r.directory.noteSignIn(ctx, account, made))
 }
 
 // warnUnverified says once per connection why people have no e-mail.

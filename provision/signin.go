@@ -58,9 +58,6 @@ func (s *signIn) attempt(ctx context.Context) (auth.Outcome, error) {
 		p.verdict = auth.Unchanged // the one change was an e-mail that is somebody else's
 	}
 	s.committed()
-	if err := s.noteSignIn(ctx, a.ID, p.verdict == auth.Created); err != nil {
-		return auth.Outcome{}, err
-	}
 	return auth.Outcome{
 		Verdict: p.verdict, Account: a.ID, Identity: s.id.Identity, SessionOnly: sessionOnly(s.conn, s.id, a),
 	}, nil

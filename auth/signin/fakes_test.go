@@ -75,7 +75,16 @@ func (p notifying) Logout(ctx context.Context, token string, act func(context.Co
 
 // directory resolves: "partner" passes through, "mallory" is refused, who is
 // called "of-" and a name must prove that account first, everybody else at a provider has an account of that name.
-type directory struct{}
+type directory struct {
+	signedIn func(account string, made bool) error
+} // nil: it says that all is well
+
+func (d directory) SignedIn(_ context.Context, account string, made bool) error {
+	if d.signedIn == nil {
+		return nil
+	}
+	return d.signedIn(account, made)
+}
 
 func (directory) Resolve(_ context.Context, id auth.Identity) (auth.Outcome, error) {
 	switch {

@@ -37,6 +37,7 @@ func (f *Flow) finish(w http.ResponseWriter, r *http.Request, p auth.Pending) er
 	if err != nil {
 		return err
 	}
+	f.noteUse(r, p)
 	if p.Identity.Connection == auth.Local {
 		f.remember(w, r, p.Outcome.Account)
 	}
@@ -45,6 +46,20 @@ func (f *Flow) finish(w http.ResponseWriter, r *http.Request, p auth.Pending) er
 	f.signedIn(r, sess, p.Outcome)
 	f.leave(w, r, p)
 	return nil
+}
+
+// noteUse notes that the account is in use, now that everything was proved that
+// it owes. The session is there, and whether this can be noted changes nothing
+// about it.
+func (f *Flow) noteUse(r *http.Request, p auth.Pending) {
+	if p.Outcome.Account == "" {
+		return // passes through: nothing is stored
+	}
+	// A factor takes a person minutes: the account is not fresh any more by then.
+	made := p.Outcome.Verdict == auth.Created && p.Factor == ""
+	if err := f.Resolver.SignedIn(r.Context(), p.Outcome.Account, made); err != nil {
+		f.warn(r, "the sign-in could not be noted", err)
+	}
 }
 
 // provedAt is when the person gave everything that the account has: a sign-in

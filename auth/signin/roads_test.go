@@ -1,8 +1,10 @@
 package signin_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -222,6 +224,54 @@ func TestWhoOwesAFactor(t *testing.T) {
 			if c.location == "/oauth2/mfa" {
 				a = p.post("/oauth2/mfa", url.Values{"code": {"123456"}})
 				a.expect(t, http.StatusSeeOther, "/app")
+			}
+		})
+	}
+}
+
+// A sign-in is noted once, when the session starts. Attack: whoever has only a
+// person's password, or their identity at a provider, shows as that person's
+// last sign-in, and keeps an unused account from being disabled.
+func TestSignInIsNotedWhenItIsFinished(t *testing.T) {
+	for _, c := range []struct {
+		enforce, way string
+		verdict      auth.Verdict
+		want         []string
+	}{
+		{config.EnforceLocal, "local", auth.Unchanged, []string{"alice false"}},
+		{config.EnforceOff, "local", auth.Unchanged, []string{"alice false"}},
+		{config.EnforceLocal, "acme", auth.Created, []string{"alice true"}},
+		{config.EnforceAll, "acme", auth.Created, []string{"alice false"}},
+		{config.EnforceLocal, "acme", auth.Updated, []string{"alice false"}},
+		{config.EnforceLocal, "partner", auth.PassThrough, nil},
+	} {
+		t.Run(fmt.Sprintf("%s %s %s", c.enforce, c.way, c.verdict), func(t *testing.T) {
+			var noted []string
+			r := &says{outcome: auth.Outcome{Verdict: c.verdict, Account: "alice"}}
+			r.signedIn = func(account string, made bool) error {
+				noted = append(noted, fmt.Sprint(account, " ", made))
+				return auth.ErrStoreDown // which is no reason to refuse who has proved everything
+			}
+			if c.verdict == auth.PassThrough {
+				r.outcome.Account = ""
+			}
+			h := open(t, func(f *signin.Flow) { f.Enforce, f.Resolver = c.enforce, r })
+			h.factor.enrolled["alice"] = "S"
+			p := h.person()
+			var a answer
+			if c.way == "local" {
+				a = p.password("alice", "/app")
+			} else {
+				a = p.back(p.begin(c.way, "/app"), "alice")
+			}
+			if a.location == "/oauth2/mfa" {
+				if noted != nil {
+					t.Errorf("noted before the factor was proved: %q", noted)
+				}
+				p.post("/oauth2/mfa", url.Values{"code": {"123456"}}).expect(t, http.StatusSeeOther, "/app")
+			}
+			if !p.signedIn() || !slices.Equal(noted, c.want) {
+				t.Errorf("signed in: %t, noted: %q, want %q", p.signedIn(), noted, c.want)
 			}
 		})
 	}

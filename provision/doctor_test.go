@@ -354,8 +354,10 @@ func damages() []damage {
 func TestDoctor(t *testing.T) {
 	for name, open := range doctorStores(t) {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			for i, tt := range damages() {
 				t.Run(tt.name, func(t *testing.T) {
+					t.Parallel()
 					w := newTown(t, open(t, i))
 					tt.do(w)
 					before := dump(t, w.store)

@@ -130,7 +130,7 @@ func (r chance) answer(conn config.Connection) auth.Identity {
 // accounts and answers there may be.
 func TestSyncProperties(t *testing.T) {
 	r := chance{rand.New(rand.NewPCG(1, 2))}
-	const cases = 8000
+	const cases = 3000
 	later := noon.Add(time.Hour)
 	silent, changed := 0, 0
 	for i := range cases {

@@ -55,7 +55,19 @@ func (a *administration) newSetupLink(ctx context.Context, account provision.Vie
 		return setupView{}, err
 	}
 	a.note(ctx, account.ID, auth.EventSetupLink, stderr)
+	if mailed {
+		a.warnOfMailedLink(account.Username, stderr)
+	}
 	return view, nil
+}
+
+// warnOfMailedLink says when the person will stand before a second factor that
+// they cannot have: a code that goes where the link went proves nothing more.
+func (a *administration) warnOfMailedLink(username string, stderr io.Writer) {
+	if a.cfg.MFA.Enforce != config.EnforceOff && a.cfg.MFA.OnlyEmailCodes() {
+		fmt.Fprintf(stderr, "Codes by mail are the only second factor here (mfa.methods), and after this link a code to the same address is refused: "+
+			"unless %s has a recovery code or another factor, they cannot sign in. Allow totp or passkey, or let the link be printed.\n", printable(username))
+	}
 }
 
 // mayLink refuses a link that would lead nowhere, or reach nobody.

@@ -71,3 +71,28 @@ func TestSetupLink(t *testing.T) {
 		})
 	}
 }
+
+// Whoever is invited by mail proves nothing more by a code to the same address.
+// The administrator learns it from the command, not from the person who cannot
+// come in.
+func TestMailedLinkWhereCodesByMailAreAll(t *testing.T) {
+	const mail = "mail: {address: \"127.0.0.1:1\", insecure_plaintext: true, tls: none, from: gate@corp.example}\n"
+	for more, warns := range map[string]bool{
+		"mfa: {methods: [email_code, recovery_code]}\n":               true,
+		"mfa: {methods: [email_code, totp]}\n":                        false,
+		"mfa: {methods: [email_code, recovery_code], enforce: off}\n": false,
+	} {
+		p := &place{config: writeConfig(t, routesText+mail+more)}
+		for _, args := range [][]string{
+			{"user", "add", "ada", "--email", "ada@corp.example", "--mail-setup-link"},
+			{"user", "setup-link", "ada", "--mail"},
+		} {
+			if r := p.must(t, "", args...); strings.Contains(r.stderr, "only second factor") != warns {
+				t.Errorf("%s%q: %s", more, args, r.stderr)
+			}
+		}
+		if r := p.must(t, "", "user", "setup-link", "ada"); strings.Contains(r.stderr, "only second factor") {
+			t.Errorf("%sof a printed link: %s", more, r.stderr)
+		}
+	}
+}

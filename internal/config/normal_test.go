@@ -281,7 +281,7 @@ func TestNoWarning(t *testing.T) {
 	for _, tt := range []struct{ name, in string }{
 		{"nothing", ""},
 		{"one connection", connection + "}]"},
-		{"codes by mail alone, and no reset", "mail: {address: 'mail.example:587', from: gate@acme.example}\nmfa: {methods: [email_code]}\nlocal: {password: {reset: false}}"},
+		{"codes by mail alone, no reset, and nobody owes a factor", "mail: {address: 'mail.example:587', from: gate@acme.example}\nmfa: {methods: [email_code], enforce: off}\nlocal: {password: {reset: false}}"},
 		{"provisioning as it is by itself", "jit_provisioning: {attribute_sources: {}, protected_attributes: [], protected_groups: [], quarantine: 0, inactive: {}}"},
 		{"nobody is exempt from no rule", "jit_provisioning: {inactive: {exempt_groups: []}}"},
 		{"unused accounts", "jit_provisioning: {quarantine: 30d, inactive: {disable_after: 90d, delete_after: 180d}}"},

@@ -32,7 +32,7 @@ const (
 	WarnSourceUnused    = "attribute-source-idle" // attribute_sources names who never supplies the attribute
 	WarnMailPlaintext   = "mail-plaintext"        // codes and links cross the network in clear
 	WarnMFAUnusable     = "mfa-method-unusable"   // a method is named that lacks what it needs
-	WarnMFAEmailOnly    = "mfa-email-only"        // the only factor goes to where the reset of the password goes
+	WarnMFAEmailOnly    = "mfa-email-only"        // the only factor goes to where links to choose a password go
 	WarnNobodyExempt    = "inactive-exempts-none" // the rule for unused accounts spares no administrator
 )
 
@@ -55,14 +55,21 @@ func (l *loader) warn(c *Config) {
 	l.warnRoutes(c.Routes)
 }
 
-// warnMFA: whoever reads a mailbox resets the password by it, and would have the
-// second factor too. So the code is not taken after such a reset, and people
-// whom nothing else is open to must ask an administrator.
+// warnMFA: whoever reads a mailbox chooses the password by a link that was
+// mailed, and would have the second factor too. So the code is not taken after
+// such a link, and people whom nothing else is open to cannot come in. A
+// configuration without resets has set-up links all the same.
 func (l *loader) warnMFA(c *Config) {
-	others := func(method string) bool { return method != MethodEmailCode && method != MethodRecovery }
-	if c.Local.Enabled && c.Local.Password.Reset && slices.Contains(c.MFA.Methods, MethodEmailCode) && !slices.ContainsFunc(c.MFA.Methods, others) {
-		l.warning("mfa.methods", WarnMFAEmailOnly, "codes by mail are the only factor that people can enrol, and passwords are reset by mail too: after a reset such a code is refused, so who has no recovery code left must ask an administrator; allow totp or passkey as well")
+	if c.Local.Enabled && c.MFA.OnlyEmailCodes() && (c.Local.Password.Reset || c.MFA.Enforce != EnforceOff) {
+		l.warning("mfa.methods", WarnMFAEmailOnly, "codes by mail are the only factor that people can enrol, and after a password was chosen by a mailed link (a reset, or a set-up link) a code to that address is refused: who has no recovery code, as whoever was invited by mail, must ask an administrator; allow totp or passkey as well")
 	}
+}
+
+// OnlyEmailCodes reports whether codes by mail are the only factor that people
+// can enrol.
+func (m MFA) OnlyEmailCodes() bool {
+	others := func(method string) bool { return method != MethodEmailCode && method != MethodRecovery }
+	return slices.Contains(m.Methods, MethodEmailCode) && !slices.ContainsFunc(m.Methods, others)
 }
 
 func (l *loader) warnServer(c *Config) {

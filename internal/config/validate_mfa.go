@@ -13,7 +13,7 @@ import (
 func (l *loader) validateMFA(c *Config) {
 	m := &c.MFA
 	named, all := l.isSet("mfa.methods"), methods()
-	var methods []string
+	var methods, left []string // left: out, and why
 	refused := false
 	for i, method := range m.Methods {
 		path := index("mfa.methods", i)
@@ -29,6 +29,7 @@ func (l *loader) validateMFA(c *Config) {
 		case unusable == "":
 			methods = append(methods, method)
 		case named:
+			left = append(left, method+" "+unusable)
 			// No problem: a file that lists every method is right as soon as what
 			// the method needs is there.
 			l.warning(path, WarnMFAUnusable, l.show(path, method)+" "+unusable+"; nobody is offered it")
@@ -40,8 +41,14 @@ func (l *loader) validateMFA(c *Config) {
 	enrolled := slices.ContainsFunc(methods, func(method string) bool { return method != MethodRecovery })
 	if !enrolled && !refused && m.Enforce != EnforceOff {
 		what := "is empty"
-		if len(methods) > 0 {
+		switch {
+		case len(methods) > 0:
 			what = "has nothing that works here but codes for who has lost a factor"
+		case len(left) > 0:
+			what = "has nothing that works here"
+		}
+		if len(left) > 0 {
+			what += " (" + strings.Join(left, "; ") + ")"
 		}
 		l.problem("mfa.methods", fmt.Sprintf("%s, and mfa.enforce: %s asks for a factor", what, m.Enforce), "write [totp], or set mfa.enforce: off")
 	}

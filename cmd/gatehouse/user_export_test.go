@@ -37,6 +37,9 @@ connections:
 				}); err != nil {
 					t.Fatal(err)
 				}
+				if err := a.resolver.SignedIn(t.Context(), id, false); err != nil {
+					t.Fatal(err)
+				}
 				enrolApp(t, a, id)
 				if _, _, err := a.passwords.Remember(t.Context(), id); err != nil {
 					t.Fatal(err)

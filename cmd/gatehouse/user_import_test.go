@@ -230,7 +230,7 @@ func TestImportFinishes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := a.resolver.Resolve(t.Context(), auth.Identity{Connection: auth.Local, Subject: linked.ID}); err != nil {
+		if err := a.resolver.SignedIn(t.Context(), linked.ID, false); err != nil {
 			t.Fatal(err)
 		}
 	})

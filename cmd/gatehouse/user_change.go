@@ -41,6 +41,7 @@ func (a *administration) add(ctx context.Context, c *userCommand, password strin
 				account.Username, forPeople(err))
 		}
 		a.note(ctx, account.ID, auth.EventPasswordSet, stderr)
+		a.warnOfLocalOff(stderr)
 	}
 	if c.setupLink || c.mailLink {
 		link, err := a.newSetupLink(ctx, account, c.mailLink, stderr)
@@ -132,7 +133,15 @@ func (a *administration) setPassword(ctx context.Context, account provision.View
 		return "", err
 	}
 	decision = a.note(ctx, account.ID, auth.EventPasswordSet, stderr)
+	a.warnOfLocalOff(stderr)
 	return decision, a.endAll(ctx, account.ID, stderr)
+}
+
+// warnOfLocalOff says that a password is given in vain.
+func (a *administration) warnOfLocalOff(stderr io.Writer) {
+	if !a.cfg.Local.Enabled {
+		fmt.Fprintln(stderr, "Nobody signs in by a password here as yet: local.enabled is false.")
+	}
 }
 
 // unlock lets the owner of an account try again at once. Nobody is signed out by

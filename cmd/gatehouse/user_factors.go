@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -127,8 +128,15 @@ func (a *administration) removeFactor(ctx context.Context, account, id string) (
 	return strings.TrimSpace(all[i].Kind + " " + all[i].Name), a.factors.Remove(ctx, account, all[i].Kind, id)
 }
 
-// requireMFA demands that the next local sign-in enrols a factor.
+// requireMFA demands that the next local sign-in enrols a factor. It refuses what
+// would never be met.
 func (a *administration) requireMFA(ctx context.Context, id string, stderr io.Writer) (decision string, err error) {
+	switch {
+	case !a.cfg.Local.Enabled:
+		return "", errors.New("nobody signs in locally, so nobody would be asked: local.enabled is false")
+	case !a.cfg.MFA.CanEnrol():
+		return "", errors.New("there is no second factor that could be enrolled: mfa.methods names none")
+	}
 	if err := a.factors.Demands.Demand(ctx, id); err != nil {
 		return "", err
 	}

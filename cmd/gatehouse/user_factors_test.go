@@ -158,3 +158,34 @@ func TestCodesGoIntoTheOutbox(t *testing.T) {
 		})
 	}
 }
+
+// A promise that cannot be kept is none: no sign-in would ever enrol a factor.
+func TestRequireMFAWhereNoneCanBeEnrolled(t *testing.T) {
+	for more, why := range map[string]string{
+		"mfa: {methods: [], enforce: off}\n":              "mfa.methods",
+		"mfa: {methods: [recovery_code], enforce: off}\n": "mfa.methods",
+		"local: {enabled: false}\n" + wayIn:               "local.enabled is false",
+	} {
+		p := &place{config: writeConfig(t, routesText+more)}
+		p.must(t, "", "user", "add", "ada")
+		p.refused(t, why, "user", "require-mfa", "ada")
+		if out := p.must(t, "", "user", "factors", "ada").stdout; strings.Contains(out, "enrols") {
+			t.Errorf("%sis demanded all the same: %s", more, out)
+		}
+	}
+}
+
+// wayIn is a connection, which there must be where local sign-in is off.
+const wayIn = "connections: [{id: acme, name: Acme, type: oidc, issuer: 'https://id.acme.example', client_id: x, client_secret: s}]\n"
+
+// A password that nobody can use is given, and the administrator is told.
+func TestPasswordsWhereLocalSignInIsOff(t *testing.T) {
+	for more, warns := range map[string]bool{"": false, "local: {enabled: false}\n" + wayIn: true} {
+		p := &place{config: writeConfig(t, routesText+more)}
+		for _, args := range [][]string{{"user", "add", "ada", "--password-stdin"}, {"user", "set-password", "ada", "--password-stdin"}} {
+			if r := p.must(t, goodPassword+"\n", args...); strings.Contains(r.stderr, "local.enabled is false") != warns {
+				t.Errorf("%q%q: %s", more, args, r.stderr)
+			}
+		}
+	}
+}

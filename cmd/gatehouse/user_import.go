@@ -89,9 +89,7 @@ func (a *administration) importAccounts(ctx context.Context, c *userCommand, fil
 	if err != nil {
 		return err
 	}
-	if !a.cfg.Local.Enabled {
-		fmt.Fprintln(stderr, "Nobody signs in by a password here as yet: local.enabled is false.")
-	}
+	a.warnOfLocalOff(stderr)
 	ctx = provision.WithActor(ctx, provision.Actor{Kind: provision.ActorAdministrator, Name: administrator(ctx)}, "import")
 	view := importView{DryRun: c.dryRun, Accounts: []importResult{}}
 	names, emails := map[string]int{}, map[string]int{}

@@ -38,8 +38,7 @@ func (l *loader) validateMFA(c *Config) {
 	if m.Methods = methods; methods == nil {
 		m.Methods = []string{}
 	}
-	enrolled := slices.ContainsFunc(methods, func(method string) bool { return method != MethodRecovery })
-	if !enrolled && !refused && m.Enforce != EnforceOff {
+	if !m.CanEnrol() && !refused && m.Enforce != EnforceOff {
 		what := "is empty"
 		switch {
 		case len(methods) > 0:
@@ -55,6 +54,12 @@ func (l *loader) validateMFA(c *Config) {
 	if issuer := m.TOTP.Issuer; issuer == "" || strings.Contains(issuer, ":") {
 		l.problem("mfa.totp.issuer", "is empty or has a colon, which separates issuer and account in an authenticator app", "write the name of your site, such as Gatehouse")
 	}
+}
+
+// CanEnrol reports whether there is a factor that people can enrol; recovery
+// codes are none.
+func (m MFA) CanEnrol() bool {
+	return slices.ContainsFunc(m.Methods, func(method string) bool { return method != MethodRecovery })
 }
 
 // unusable says why a method cannot be used; "": it can.

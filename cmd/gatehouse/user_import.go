@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"gatehouse/auth"
@@ -71,6 +72,8 @@ type importResult struct {
 	Result   string `json:"result"`
 	Why      string `json:"why,omitempty"`
 	ID       string `json:"id,omitempty"`
+	// AdminGroups are those of its groups by which it administers accounts.
+	AdminGroups []string `json:"admin_groups,omitempty"`
 }
 
 // importView is how an import fared, as programs read it.
@@ -80,6 +83,8 @@ type importView struct {
 	Added    int            `json:"added"`
 	Present  int            `json:"present"`
 	Refused  int            `json:"refused"`
+
+	administrators int // of those that were added
 }
 
 // importAccounts takes over the accounts of a file, each wholly or not at all.
@@ -107,6 +112,9 @@ func (a *administration) importAccounts(ctx context.Context, c *userCommand, fil
 		}
 		if e.left != "" && r.Result != importRefused && r.Why == "" {
 			r.Why = e.left
+		}
+		if r.Result == importAdded || r.Result == importFinished {
+			r.AdminGroups = a.adminGroups(e.new.Groups)
 		}
 		view.count(r)
 		if !c.json {
@@ -164,6 +172,17 @@ func (a *administration) importOne(ctx context.Context, c *userCommand, e import
 	return nil
 }
 
+// adminGroups are those of the groups that make administrators. Where the file
+// comes from they may have meant something else.
+func (a *administration) adminGroups(groups []string) (those []string) {
+	for _, g := range groups {
+		if slices.Contains(a.cfg.Admin.Groups, g) {
+			those = append(those, g)
+		}
+	}
+	return those
+}
+
 // mayFinish judges an account that has the name already. It is never changed,
 // but for a password that an import which broke off did not come to give. Attack:
 // a file that gives a password to an account which signs in through a provider.
@@ -219,6 +238,9 @@ func (v *importView) count(r importResult) {
 	switch r.Result {
 	case importAdded, importFinished:
 		v.Added++
+		if len(r.AdminGroups) > 0 {
+			v.administrators++
+		}
 	case importPresent:
 		v.Present++
 	default:
@@ -237,6 +259,9 @@ func (r importResult) print(w io.Writer, dry bool) error {
 	if r.Why != "" {
 		did += ": " + r.Why
 	}
+	if len(r.AdminGroups) > 0 {
+		did += "; AN ADMINISTRATOR, by admin.groups: " + strings.Join(r.AdminGroups, ", ")
+	}
 	_, err := fmt.Fprintf(w, "line %d: %s: %s\n", r.Line, printable(r.Username), printable(did))
 	return err
 }
@@ -246,4 +271,7 @@ func (v *importView) summarize(stderr io.Writer) {
 		fmt.Fprint(stderr, "Nothing was changed. ")
 	}
 	fmt.Fprintf(stderr, "%d added, %d there already, %d refused.\n", v.Added, v.Present, v.Refused)
+	if v.administrators > 0 {
+		fmt.Fprintf(stderr, "Administrators by their groups (admin.groups): %d of those added. Take the group away with gatehouse user set NAME --groups where that is not meant.\n", v.administrators)
+	}
 }

@@ -65,18 +65,18 @@ func TestImport(t *testing.T) {
   {"username": "ida", "password_hash": "`+oldBcrypt+`", "Password_Hash": "`+oldSHA+`"}
 ]`)
 			want := []importResult{
-				{2, "ada", importAdded, "", ""},
-				{4, "bea", importAdded, "", ""},
-				{4, "gone", importAdded, "", ""},
-				{5, "ADA", importRefused, "line 2 has this username already", ""},
-				{6, "cleo", importRefused, "line 2 has this e-mail already", ""},
-				{7, "dora", importRefused, `email: "no address": it is not an e-mail address`, ""},
-				{8, "eve", importRefused, "a single run of SHA-1 ({SHA}) is guessed too fast", ""},
-				{9, "fay", importRefused, `email: "taken@corp.example" is that of account taken`, ""},
-				{10, "gwen", importRefused, `it is not an account: unknown field "admin"`, ""},
-				{11, "hal", importRefused, "it is not an account: groups cannot be a string", ""},
-				{12, "taken", importRefused, "there is an account of this username with another e-mail", ""},
-				{13, "ida", importRefused, "it is not an account: Password_Hash stands there twice", ""},
+				{2, "ada", importAdded, "", "", nil},
+				{4, "bea", importAdded, "", "", nil},
+				{4, "gone", importAdded, "", "", nil},
+				{5, "ADA", importRefused, "line 2 has this username already", "", nil},
+				{6, "cleo", importRefused, "line 2 has this e-mail already", "", nil},
+				{7, "dora", importRefused, `email: "no address": it is not an e-mail address`, "", nil},
+				{8, "eve", importRefused, "a single run of SHA-1 ({SHA}) is guessed too fast", "", nil},
+				{9, "fay", importRefused, `email: "taken@corp.example" is that of account taken`, "", nil},
+				{10, "gwen", importRefused, `it is not an account: unknown field "admin"`, "", nil},
+				{11, "hal", importRefused, "it is not an account: groups cannot be a string", "", nil},
+				{12, "taken", importRefused, "there is an account of this username with another e-mail", "", nil},
+				{13, "ida", importRefused, "it is not an account: Password_Hash stands there twice", "", nil},
 			}
 			look := func(v importView, want []importResult) {
 				t.Helper()
@@ -145,13 +145,13 @@ func TestImportForms(t *testing.T) {
 			"htpasswd", "--htpasswd", "# people\r\nada:" + oldBcrypt + "\r\n\nbea@corp.example:" + oldSHA + "\nhunter2 hunter2\ncleo:\ndora:hunter2\neve:$apr1$r31.....$HqJZimcKQFAMYayBlzkrA/\nbad@:" + oldSHA,
 			exitFailed,
 			[]importResult{
-				{2, "ada", importAdded, "", ""},
-				{4, "bea@corp.example", importAdded, "", ""},
-				{5, "", importRefused, "it is not NAME:HASH", ""},
-				{6, "cleo", importRefused, "there is no password hash", ""},
-				{7, "dora", importRefused, "it is no password hash of a kind that is known here, and a password in plain text is not taken", ""},
-				{8, "eve", importRefused, "Apache's MD5 (apr1) is guessed too fast", ""},
-				{9, "bad@", importRefused, `email: "bad@": it is not an e-mail address`, ""},
+				{2, "ada", importAdded, "", "", nil},
+				{4, "bea@corp.example", importAdded, "", "", nil},
+				{5, "", importRefused, "it is not NAME:HASH", "", nil},
+				{6, "cleo", importRefused, "there is no password hash", "", nil},
+				{7, "dora", importRefused, "it is no password hash of a kind that is known here, and a password in plain text is not taken", "", nil},
+				{8, "eve", importRefused, "Apache's MD5 (apr1) is guessed too fast", "", nil},
+				{9, "bad@", importRefused, `email: "bad@": it is not an e-mail address`, "", nil},
 			},
 		},
 		{
@@ -159,15 +159,15 @@ func TestImportForms(t *testing.T) {
 				"  bea: {password: \"" + oldBcrypt + "\", groups: ~, disabled: true, phone_number: '1'}\n  cleo: x\n  dora: {password: [x]}\n  eve: &e {groups: [*e]}\n  ada: {password: \"" + oldBcrypt + "\"}\n",
 			exitFailed,
 			[]importResult{
-				{3, "ada", importAdded, "", ""},
-				{9, "bea", importAdded, "not taken over: phone_number", ""},
-				{10, "cleo", importRefused, "it is not a map with displayname, email, groups and password", ""},
-				{11, "dora", importRefused, "line 11: password has not the form that Authelia's has", ""},
-				{12, "eve", importRefused, "line 12: groups has not the form that Authelia's has", ""},
-				{13, "ada", importRefused, "line 3 has this username already", ""},
+				{3, "ada", importAdded, "", "", nil},
+				{9, "bea", importAdded, "not taken over: phone_number", "", nil},
+				{10, "cleo", importRefused, "it is not a map with displayname, email, groups and password", "", nil},
+				{11, "dora", importRefused, "line 11: password has not the form that Authelia's has", "", nil},
+				{12, "eve", importRefused, "line 12: groups has not the form that Authelia's has", "", nil},
+				{13, "ada", importRefused, "line 3 has this username already", "", nil},
 			},
 		},
-		{"one that is right", "--accounts", `[{"username": "ada"}]`, exitOK, []importResult{{1, "ada", importAdded, "", ""}}},
+		{"one that is right", "--accounts", `[{"username": "ada"}]`, exitOK, []importResult{{1, "ada", importAdded, "", "", nil}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -236,8 +236,8 @@ func TestImportFinishes(t *testing.T) {
 	})
 	v := p.report(t, exitFailed, "--htpasswd", importedFile(t, "ada:"+oldBcrypt+"\nlinked:"+oldBcrypt))
 	want := []importResult{
-		{1, "ada", importFinished, "", ""},
-		{2, "linked", importRefused, "there is an account of this username that has no password and signs in otherwise", ""},
+		{1, "ada", importFinished, "", "", nil},
+		{2, "linked", importRefused, "there is an account of this username that has no password and signs in otherwise", "", nil},
 	}
 	if d := cmp.Diff(want, v.Accounts); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
@@ -255,5 +255,27 @@ func TestImportThroughSocket(t *testing.T) {
 	text := strings.Repeat(line, maxImport/len(line)-1) + "ada:" + oldBcrypt
 	if v := p.report(t, exitOK, "--htpasswd", importedFile(t, text)); v.Added != 1 {
 		t.Errorf("%+v", v)
+	}
+}
+
+// Groups of a file are local groups. Attack: a file from elsewhere, where a group
+// of the same name meant less, makes administrators, and nobody notices.
+func TestImportTellsOfAdministrators(t *testing.T) {
+	p := &place{config: writeConfig(t, routesText+"admin: {groups: [admins, root]}\n")}
+	file := importedFile(t, `[{"username": "ada", "groups": ["staff", "root", "admins"]}, {"username": "bea", "groups": ["Admins", "staff"]}]`)
+	want := []importResult{{1, "ada", importAdded, "", "", []string{"root", "admins"}}, {1, "bea", importAdded, "", "", nil}}
+	if d := cmp.Diff(want, p.report(t, exitOK, "--dry-run", "--accounts", file).Accounts); d != "" {
+		t.Errorf("--dry-run (-want +got):\n%s", d)
+	}
+	for _, dry := range [][]string{{"--dry-run"}, nil} {
+		r := p.must(t, "", append([]string{"user", "import", "--accounts", file}, dry...)...)
+		if !strings.Contains(r.stdout, "added; AN ADMINISTRATOR, by admin.groups: root, admins\n") || strings.Count(r.stdout, "ADMINISTRATOR") != 1 ||
+			!strings.Contains(r.stderr, "Administrators by their groups (admin.groups): 1 of those added") {
+			t.Errorf("%q: %s%s", dry, r.stdout, r.stderr)
+		}
+	}
+	// Who was there already is what they were.
+	if r := p.must(t, "", "user", "import", "--accounts", file); strings.Contains(r.stdout+r.stderr, "ministrator") {
+		t.Errorf("given again: %s%s", r.stdout, r.stderr)
 	}
 }

@@ -77,7 +77,7 @@ func (a *app) run(ctx context.Context, ready func(context.Context) error) error 
 		group.Go(func() error { a.resets.Run(watching); return nil })
 	}
 	group.Go(func() error { a.reseal(ctx); return nil })
-	caretaker := &caretaker{rule: a.inactivity(), store: a.store, log: a.log}
+	caretaker := &caretaker{rule: a.inactivityRule(), store: a.store, log: a.log}
 	group.Go(func() error { caretaker.run(ctx); return nil })
 	group.Go(func() error {
 		<-ctx.Done()

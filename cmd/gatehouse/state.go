@@ -188,10 +188,7 @@ func (s *state) close() error { return s.store.Close() }
 
 // administration returns what the user and session commands work on.
 func (s *state) administration() *administration {
-	a := &administration{
-		directory: s.directory, passwords: s.passwords, totp: s.totp, emailCode: s.emailCode, passkeys: s.passkeys, recovery: s.recovery, factors: s.factors, sessions: s.sessions, log: s.log,
-		inactivity: s.inactivity(), cfg: s.cfg, mail: s.mail,
-	}
+	a := &administration{state: s, inactivity: s.inactivityRule()}
 	for _, c := range s.cfg.Connections {
 		if !c.JIT.Enabled && !c.Disabled {
 			a.passThrough = append(a.passThrough, c.ID)
@@ -200,9 +197,9 @@ func (s *state) administration() *administration {
 	return a
 }
 
-// inactivity is the rule for accounts that nobody uses. It spares whoever is in
+// inactivityRule is the rule for accounts that nobody uses. It spares whoever is in
 // a group that the file protects in any way: they administer something.
-func (s *state) inactivity() *provision.Inactivity {
+func (s *state) inactivityRule() *provision.Inactivity {
 	groups := append(slices.Clone(s.cfg.JITProvisioning.ProtectedGroups), s.cfg.Admin.Groups...)
 	for _, c := range s.cfg.Connections {
 		groups = append(groups, c.JIT.LinkProtectedGroups...)

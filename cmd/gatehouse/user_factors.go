@@ -99,19 +99,26 @@ func (a *administration) listFactors(ctx context.Context, c *userCommand, accoun
 	return err
 }
 
-// resetMFA forgets all factors, or one of them.
+// resetMFA forgets all factors, or one of them. What a lost or stolen app has
+// opened closes: before it too, and in a turn of its own, or who is in a session
+// could enrol a factor just then that stays.
 func (a *administration) resetMFA(ctx context.Context, c *userCommand, id string, stderr io.Writer) (decision string, err error) {
 	event, detail := auth.EventFactorsReset, ""
-	if !c.factor.given {
-		err = a.factors.Reset(ctx, id)
-	} else {
+	if err := a.endAll(ctx, id, stderr); err != nil {
+		return "", err
+	}
+	err = a.turns.Alone(ctx, id, func(ctx context.Context) (err error) {
+		if !c.factor.given {
+			return a.factors.Reset(ctx, id)
+		}
 		event = auth.EventFactorRemoved
 		detail, err = a.removeFactor(ctx, id, c.factor.value)
-	}
+		return err
+	})
 	if err != nil {
 		return "", err
 	}
-	err = a.endAll(ctx, id, stderr) // what a lost or stolen app has opened closes
+	err = a.endAll(ctx, id, stderr)
 	return a.noteDetail(ctx, id, event, detail, stderr), err
 }
 

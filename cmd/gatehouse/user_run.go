@@ -6,14 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 
 	"gatehouse/auth"
-	"gatehouse/auth/local"
-	"gatehouse/auth/mfa"
-	"gatehouse/auth/session"
-	"gatehouse/internal/config"
-	"gatehouse/internal/mail"
 	"gatehouse/internal/store"
 	"gatehouse/internal/store/redis"
 	"gatehouse/provision"
@@ -24,20 +18,10 @@ import (
 // server makes one of its own parts, so that what it cached is forgotten at
 // once; a command without a server opens the store itself.
 type administration struct {
-	directory  *provision.Directory
-	passwords  *local.Passwords
-	totp       *mfa.TOTP
-	emailCode  *mfa.EmailCode
-	passkeys   *mfa.Passkeys
-	recovery   *mfa.Recovery
-	factors    mfa.Factors
-	sessions   *session.Sessions
+	*state
 	inactivity *provision.Inactivity
-	mail       *mail.Outbox // nil: no mail is sent
-	cfg        *config.Config
 	// passThrough are the connections whose people have no account.
 	passThrough []string
-	log         *slog.Logger
 }
 
 // user executes the arguments after "gatehouse user".

@@ -171,6 +171,23 @@ func TestSetPasswordAndResetMFA(t *testing.T) {
 			})
 
 			_, alive = p.signIn(t, id)
+			// Attack: whoever is in a session enrols a factor of their own while all
+			// are forgotten. It is done in a turn, after the sessions have ended.
+			p.use(t, func(a *state) {
+				if err := a.store.Create(t.Context(), "factorturn:"+id, []byte("somebody enrols"), time.Minute); err != nil {
+					t.Fatal(err)
+				}
+			})
+			p.refused(t, "too much is going on at this account", "user", "reset-mfa", "ada")
+			if alive() || !cmp.Equal(p.shown(t, "ada").Factors, []string{"totp"}) {
+				t.Error("in the turn of somebody else the session is open, or the factor is gone")
+			}
+			p.use(t, func(a *state) {
+				if err := a.store.Delete(t.Context(), "factorturn:"+id); err != nil {
+					t.Fatal(err)
+				}
+			})
+			_, alive = p.signIn(t, id)
 			p.must(t, "", "user", "reset-mfa", "ada")
 			if alive() {
 				t.Error("a session outlives its factor")

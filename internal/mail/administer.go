@@ -80,7 +80,8 @@ func (o *Outbox) change(ctx context.Context, op, id string, f func(*queue, *Entr
 }
 
 // Reseal seals under the first key what an older one has sealed, and returns
-// how many there were. Errors: auth.ErrStoreDown.
+// how many there were. What no key opens stays as it is: it is never sent.
+// Errors: auth.ErrStoreDown, also for one that others changed all the time.
 func (o *Outbox) Reseal(ctx context.Context) (n int, err error) {
 	entries, err := o.List(ctx)
 	if err != nil {
@@ -90,7 +91,7 @@ func (o *Outbox) Reseal(ctx context.Context) (n int, err error) {
 		switch err := o.reseal(ctx, e.ID); {
 		case err == nil:
 			n++
-		case errors.Is(err, store.ErrDown):
+		case errors.Is(err, store.ErrDown), errors.Is(err, store.ErrConflict):
 			return n, trouble("seal mail anew", err)
 		case !errors.Is(err, store.ErrNoChange): // what no key opens is not sent
 			o.Log.WarnContext(ctx, "a mail cannot be sealed anew", "mail", e.ID, "kind", e.Kind, "error", err)

@@ -319,7 +319,7 @@ func TestAClaimEnds(t *testing.T) {
 		p.failing(func(Mail) error { time.Sleep(pollEvery); return errors.New("down") })
 		time.Sleep(pollEvery)
 		// The dead was only slow: what it says is not about this claim.
-		if err := o.settle(ctx, dead, "the dead", "too late", true); err != nil {
+		if err := o.settle(ctx, dead, "the dead", false, "too late", true); err != nil {
 			t.Error(err)
 		}
 		if got := list(t, o); len(got) != 1 || got[0].Claim == "" || got[0].Failed {
@@ -469,25 +469,6 @@ func TestDropAndRetry(t *testing.T) {
 	}
 	if left, err := store.IDs(t.Context(), o.Store, ""); err != nil || len(left) > 0 {
 		t.Errorf("left in the store: %v, %v", left, err)
-	}
-}
-
-// Once an older key is gone, what it has sealed could not be sent.
-func TestReseal(t *testing.T) {
-	p := &postman{}
-	o := newOutbox(t, memory.New(), p, nil)
-	if err := o.Code(t.Context(), "ann@acme.example", "12345678", time.Hour); err != nil {
-		t.Fatal(err)
-	}
-	o.Sealer = newKeyring(t, keyB, keyA)
-	for _, want := range []int{1, 0} {
-		if n, err := o.Reseal(t.Context()); err != nil || n != want {
-			t.Errorf("sealed %d anew, %v; want %d", n, err, want)
-		}
-	}
-	o.Sealer = newKeyring(t, keyB)
-	if o.pass(t.Context()); len(p.subjects()) != 1 {
-		t.Errorf("sent %v", p.subjects())
 	}
 }
 

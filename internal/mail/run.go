@@ -111,7 +111,7 @@ func (o *Outbox) deliver(ctx context.Context, id string) bool {
 	}
 	m, err := o.message(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
-		_ = o.settle(ctx, e, claim, "", false) // over, or dropped meanwhile
+		_ = o.settle(ctx, e, claim, true, "", false) // over, or dropped meanwhile
 		return true
 	}
 	if err == nil {
@@ -126,7 +126,7 @@ func (o *Outbox) deliver(ctx context.Context, id string) bool {
 		said = scrub(err.Error(), m)
 	}
 	_, refused := errors.AsType[*Refused](err)
-	if settled := o.settle(ctx, e, claim, said, refused); settled != nil {
+	if settled := o.settle(ctx, e, claim, err == nil, said, refused); settled != nil {
 		o.Log.WarnContext(ctx, "what came of a mail could not be noted; it may be sent once more", "mail", id, "kind", e.Kind, "error", settled)
 	}
 	switch {
@@ -158,14 +158,14 @@ func (o *Outbox) claim(ctx context.Context, id, claim string) (Entry, error) {
 	return claimed, err
 }
 
-// settle ends a claim. Said is why the mail was not sent, "" if it was.
-func (o *Outbox) settle(ctx context.Context, claimed Entry, claim, said string, refused bool) error {
+// settle ends a claim. Said is why the mail was not sent, if it was not.
+func (o *Outbox) settle(ctx context.Context, claimed Entry, claim string, sent bool, said string, refused bool) error {
 	err := o.update(ctx, shardOfID(claimed.ID), func(q *queue) error {
 		e := q.find(claimed.ID)
 		if e == nil {
 			return store.ErrNoChange // dropped
 		}
-		if said == "" {
+		if sent {
 			q.remove(e.ID) // also if another has it by now: it need not be sent again
 			return nil
 		}
@@ -176,7 +176,7 @@ func (o *Outbox) settle(ctx context.Context, claimed Entry, claim, said string, 
 		e.Error, e.Failed, e.Next = said, refused, o.now().Add(wait(e.Attempts))
 		return nil
 	})
-	if err == nil && said == "" {
+	if err == nil && sent {
 		err = o.Store.Delete(ctx, bodyPrefix+claimed.ID)
 	}
 	return err

@@ -150,6 +150,8 @@ func eventName(event string) string {
 		return "Recovery code used"
 	case auth.EventNewDevice:
 		return "Signed in on a new device"
+	case auth.EventSetupLink:
+		return "Set-up link made"
 	case auth.EventUnlocked:
 		return "Failed attempts forgotten"
 	case auth.EventEnrolmentForced:

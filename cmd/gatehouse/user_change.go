@@ -71,7 +71,12 @@ func (a *administration) set(ctx context.Context, c *userCommand, id string) (de
 		groups := commaList(c.groups.value)
 		edit.Groups = &groups
 	}
-	return decisionOf(a.directory.Set(ctx, id, edit))
+	decision, err = decisionOf(a.directory.Set(ctx, id, edit))
+	if refused, ok := errors.AsType[*provision.RefusedError](err); ok {
+		// Of several changes one was refused, and the command names only that one.
+		return "", &provision.RefusedError{Field: refused.Field, Problem: refused.Problem + "; nothing was changed"}
+	}
+	return decision, err
 }
 
 // disable refuses every sign-in of the account, ends its sessions and voids its

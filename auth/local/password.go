@@ -217,6 +217,12 @@ func (p *Passwords) Unlock(ctx context.Context, account string) error {
 	return p.Throttle.Unlock(ctx, account)
 }
 
+// WaitsUntil tells until when attempts on an account have to wait; zero: none
+// has to. Errors: auth.ErrStoreDown.
+func (p *Passwords) WaitsUntil(ctx context.Context, account string) (time.Time, error) {
+	return p.Throttle.WaitsUntil(ctx, account)
+}
+
 // HasPassword reports whether the account has a password. Errors:
 // auth.ErrStoreDown.
 func (p *Passwords) HasPassword(ctx context.Context, account string) (bool, error) {

@@ -28,6 +28,9 @@ type accountView struct {
 	// Authenticators are what Factors are the kinds of; a list of accounts has
 	// none.
 	Authenticators []factorView `json:"authenticators,omitempty"`
+	// WaitsUntil is until when attempts have to wait, after too many that were
+	// wrong; a list of accounts has none.
+	WaitsUntil time.Time `json:"attempts_wait_until,omitzero"`
 }
 
 // view adds what an account can prove itself with.
@@ -40,9 +43,13 @@ func (a *administration) view(ctx context.Context, account provision.View) (acco
 	if err != nil {
 		return accountView{}, err
 	}
+	waits, err := a.passwords.WaitsUntil(ctx, account.ID)
+	if err != nil {
+		return accountView{}, err
+	}
 	factors, err := a.factors.All(ctx, account.ID)
 	v := newView(account, password, nil)
-	v.PasswordImported = imported
+	v.PasswordImported, v.WaitsUntil = imported, waits
 	v.Authenticators = factorViews(factors)
 	for _, f := range factors {
 		if !slices.Contains(v.Factors, f.Kind) {
@@ -125,6 +132,9 @@ func writeAccount(w io.Writer, v accountView) error {
 		row("password", "none")
 	}
 	rows("factors", factorLines(v.Authenticators))
+	if !v.WaitsUntil.IsZero() {
+		row("attempts", "wait until "+v.WaitsUntil.Format(time.RFC3339)+", after too many that were wrong (gatehouse user unlock ends that)")
+	}
 	row("created", v.Created.Format(time.RFC3339))
 	if !v.LastSignIn.IsZero() {
 		row("last sign-in", v.LastSignIn.Format(time.DateOnly))

@@ -26,8 +26,9 @@ var (
 	ErrUpstreamSlow     = errors.New("the application answers too late")
 	ErrCrossSite        = errors.New("cross-site request")
 	ErrLastWay          = errors.New("it is the last way in to the account")
-	ErrTooManySignIns   = errors.New("too many unfinished sign-ins")           // with a *Throttled where it is known for how long
-	ErrBusy             = errors.New("the account is being changed right now") // with a *Throttled that says for how long; nobody has guessed
+	ErrBarred           = errors.New("the password was set by a link that was mailed there") // with ErrNotFound
+	ErrTooManySignIns   = errors.New("too many unfinished sign-ins")                         // with a *Throttled where it is known for how long
+	ErrBusy             = errors.New("the account is being changed right now")               // with a *Throttled that says for how long; nobody has guessed
 )
 
 // Reason says why an identity was denied; it is stable and may be logged.

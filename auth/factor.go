@@ -34,9 +34,12 @@ type Factor interface {
 // Enroller is the optional ability of a Factor to be enrolled by a person.
 type Enroller interface {
 	Factor
+	// Enrollable tells whether the account can enrol one more of this kind now:
+	// nil when it can. Nothing is sent. Errors: ErrNotFound when it cannot, with
+	// ErrBarred when it could but for the way its password was set, ErrStoreDown.
+	Enrollable(ctx context.Context, account string) error
 	// Offer makes what a new enrolment needs; nothing of it counts yet. Errors:
-	// *Throttled, ErrNotFound when the account cannot enrol this kind now,
-	// ErrStoreDown.
+	// *Throttled, ErrStoreDown, and those of Enrollable.
 	Offer(ctx context.Context, c Claimant) (Enrolment, error)
 	// Confirm stores the enrolment once the answer proves that the person
 	// holds it. Errors: ErrWrongCode, *Throttled, ErrInvalidState when the

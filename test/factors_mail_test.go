@@ -115,6 +115,9 @@ func TestCodesByMail(t *testing.T) {
 		addUser(t, g, "dan")
 		v := newVisitor(t, "")
 		v.challenged(g, "dan", "/")
+		if page := v.step(g).wants(t, http.StatusOK); strings.Contains(page.Text, `value="email_code"`) {
+			t.Errorf("codes by mail are offered:\n%s", page.Text)
+		}
 		r := v.takes(g, "enrol", "email_code").wants(t, http.StatusConflict)
 		if !strings.Contains(r.Text, "Choose another way") {
 			t.Errorf("the page does not say what to do:\n%s", r.Text)
@@ -166,6 +169,7 @@ func TestResetBarsCodesByMail(t *testing.T) {
 		app := v.offered(g)
 		v.code(g, app.code(t)).wants(t, http.StatusSeeOther)
 		v.signedIn(g)
+		v.account(g, "").says(t, http.StatusOK, "Codes by e-mail cannot be used now", "Change your password")
 		codeTo(t, s, address, 1) // none was mailed beside that of the enrolment
 	})
 	t.Run("nothing else is left", func(t *testing.T) {

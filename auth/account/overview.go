@@ -2,6 +2,7 @@ package account
 
 import (
 	"cmp"
+	"errors"
 	"maps"
 	"net/http"
 	"slices"
@@ -70,7 +71,15 @@ func (a *Account) describe(v *visit, d *web.Account) error {
 	// Codes recover a factor: alone they would be a password on paper.
 	d.Codes = a.Recovery != nil && len(d.Factors) > 0
 	for _, e := range a.Enrollers {
-		d.Addable = append(d.Addable, e.Kind())
+		err := e.Enrollable(ctx, account)
+		switch {
+		case err == nil:
+			d.Addable = append(d.Addable, e.Kind())
+		case errors.Is(err, auth.ErrBarred):
+			d.Barred = true
+		case !gone(err):
+			return err
+		}
 	}
 	return nil
 }

@@ -39,6 +39,7 @@ type house struct {
 	factors   map[string][]auth.Authenticator
 	demanded  map[string]bool
 	codes     map[string][]string
+	unable    error // says that no app can be added
 	links     []auth.LinkedIdentity
 	lastWay   bool
 	ends      int // the store goes at this end of others' sessions; 0: it does not
@@ -335,6 +336,8 @@ func (enroller) Verify(context.Context, auth.Claimant, auth.Challenge, string) e
 	return auth.ErrWrongCode
 }
 
+func (e enroller) Enrollable(context.Context, string) error { return e.h.unable }
+
 func (enroller) Offer(_ context.Context, c auth.Claimant) (auth.Enrolment, error) {
 	if c.Purpose != auth.PurposeEnrol || c.Binding == "" {
 		return auth.Enrolment{}, auth.ErrInvalidState
@@ -359,6 +362,8 @@ func (e enroller) Confirm(_ context.Context, c auth.Claimant, offered auth.Enrol
 type passkeys struct{ enroller }
 
 func (passkeys) Kind() string { return "passkey" }
+
+func (passkeys) Enrollable(context.Context, string) error { return nil }
 
 func (passkeys) Offer(context.Context, auth.Claimant) (auth.Enrolment, error) {
 	return auth.Enrolment{Kind: "passkey", Options: []byte(`{"challenge":"c1"}`)}, nil

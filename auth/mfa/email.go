@@ -137,6 +137,13 @@ func (e *EmailCode) Challenge(ctx context.Context, c auth.Claimant) (auth.Challe
 	if !found {
 		return auth.Challenge{}, fmt.Errorf("send a code: %w", auth.ErrNotFound)
 	}
+	barred, err := e.barred(ctx, c.Account, rec.Address)
+	if err != nil {
+		return auth.Challenge{}, err
+	}
+	if barred {
+		return auth.Challenge{}, fmt.Errorf("send a code: %w: the address is barred", auth.ErrNotFound)
+	}
 	if err := e.send(ctx, c, forChallenge, rec.Address); err != nil {
 		return auth.Challenge{}, err
 	}
@@ -180,19 +187,49 @@ func (e *EmailCode) used(ctx context.Context, account string) {
 	}
 }
 
-// Offer sends a code to the account's address. Errors: *auth.Throttled,
-// auth.ErrNotFound when there is none that is verified, or it is barred,
-// auth.ErrStoreDown.
-func (e *EmailCode) Offer(ctx context.Context, c auth.Claimant) (auth.Enrolment, error) {
+// Enrollable tells whether the account's address can be enrolled. Errors:
+// auth.ErrNotFound when there is none that is verified, or it is enrolled
+// already, and with auth.ErrBarred when it is barred; auth.ErrStoreDown.
+func (e *EmailCode) Enrollable(ctx context.Context, account string) error {
+	_, err := e.enrollable(ctx, account)
+	return err
+}
+
+// enrollable returns the address that can be enrolled.
+func (e *EmailCode) enrollable(ctx context.Context, account string) (address string, err error) {
 	if e.Mailer == nil {
-		return auth.Enrolment{}, fmt.Errorf("send a code: %w", auth.ErrNotFound)
+		return "", fmt.Errorf("enrol an address: %w: no mail is sent", auth.ErrNotFound)
 	}
-	address, err := e.Addresses.VerifiedEmail(ctx, c.Account)
+	address, err = e.Addresses.VerifiedEmail(ctx, account)
 	if err != nil {
-		return auth.Enrolment{}, trouble("look for an address", err)
+		return "", trouble("look for an address", err)
 	}
 	if address == "" {
-		return auth.Enrolment{}, fmt.Errorf("send a code: %w: no verified address", auth.ErrNotFound)
+		return "", fmt.Errorf("enrol an address: %w: none is verified", auth.ErrNotFound)
+	}
+	barred, err := e.barred(ctx, account, address)
+	if err != nil {
+		return "", err
+	}
+	if barred {
+		return "", fmt.Errorf("enrol an address: %w: %w", auth.ErrNotFound, auth.ErrBarred)
+	}
+	enrolled, err := e.Address(ctx, account)
+	if err != nil {
+		return "", err
+	}
+	if enrolled == address {
+		return "", fmt.Errorf("enrol an address: %w: it is enrolled already", auth.ErrNotFound)
+	}
+	return address, nil
+}
+
+// Offer sends a code to the account's address. Errors: *auth.Throttled, and
+// those of Enrollable.
+func (e *EmailCode) Offer(ctx context.Context, c auth.Claimant) (auth.Enrolment, error) {
+	address, err := e.enrollable(ctx, c.Account)
+	if err != nil {
+		return auth.Enrolment{}, err
 	}
 	if err := e.send(ctx, c, forOffer, address); err != nil {
 		return auth.Enrolment{}, err

@@ -160,6 +160,7 @@ func TestEmailCodeIsBound(t *testing.T) {
 func TestCodeOfAChallengeEnrolsNothing(t *testing.T) {
 	e, p, c := newEmail(t)
 	addressed(t, e, p, c, "a")
+	p.email["a"] = "ada@new.example"
 	offer, err := e.Offer(t.Context(), enrolling("a"))
 	if err != nil {
 		t.Fatal(err)
@@ -281,26 +282,27 @@ func TestEmailCodesAreLimited(t *testing.T) {
 func TestAddressOfAResetIsBarred(t *testing.T) {
 	e, p, c := newEmail(t)
 	addressed(t, e, p, c, "a")
-	offer, err := e.Offer(t.Context(), enrolling("a"))
+	offer, err := e.Offer(t.Context(), enrolling("b"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	offered := p.last()
-	c.advance(time.Minute)
 	asked, code := mailed(t, e, p, signingIn("a"))
-	p.mailedTo["a"] = "Ada@Corp.example" // after the code was sent
+	p.mailedTo["a"], p.mailedTo["b"] = "Ada@Corp.example", "bob@corp.example" // after the codes were sent
 	if err := e.Verify(t.Context(), signingIn("a"), asked, code); err != auth.ErrWrongCode {
 		t.Errorf("verify: %v, want ErrWrongCode", err)
 	}
-	if err := e.Confirm(t.Context(), enrolling("a"), offer, offered); err != auth.ErrWrongCode {
+	if err := e.Confirm(t.Context(), enrolling("b"), offer, offered); err != auth.ErrWrongCode {
 		t.Errorf("confirm: %v, want ErrWrongCode", err)
 	}
 	c.advance(time.Hour)
 	if _, err := e.Challenge(t.Context(), signingIn("a")); !errors.Is(err, auth.ErrNotFound) {
 		t.Errorf("challenge: %v, want ErrNotFound", err)
 	}
-	if _, err := e.Offer(t.Context(), enrolling("a")); !errors.Is(err, auth.ErrNotFound) {
-		t.Errorf("offer: %v, want ErrNotFound", err)
+	for _, account := range []string{"a", "b"} {
+		if err := offersLike(t, e, account); !errors.Is(err, auth.ErrNotFound) || !errors.Is(err, auth.ErrBarred) {
+			t.Errorf("offer to %s: %v, want ErrBarred", account, err)
+		}
 	}
 	if all, err := e.Enrolled(t.Context(), "a"); err != nil || len(all) != 1 || !all[0].Barred {
 		t.Errorf("enrolled: %+v, %v", all, err)
@@ -343,9 +345,41 @@ func TestEnrolledAddressStays(t *testing.T) {
 		t.Errorf("confirm: %v, want ErrInvalidState", err)
 	}
 	p.email["a"] = ""
-	c.advance(time.Minute)
-	if _, err := e.Offer(t.Context(), enrolling("a")); !errors.Is(err, auth.ErrNotFound) {
+	if err := offersLike(t, e, "a"); !errors.Is(err, auth.ErrNotFound) || errors.Is(err, auth.ErrBarred) {
 		t.Errorf("offer without an address: %v, want ErrNotFound", err)
+	}
+}
+
+// offersLike asks whether the account can enrol, which sends nothing, and then
+// for the offer, which must be of the same mind.
+func offersLike(t *testing.T, e auth.Enroller, account string) error {
+	t.Helper()
+	can := e.Enrollable(t.Context(), account)
+	if _, err := e.Offer(t.Context(), enrolling(account)); (err == nil) != (can == nil) {
+		t.Errorf("enrollable: %v; offered: %v", can, err)
+	}
+	return can
+}
+
+// To ask whether codes can be enrolled sends none, at any hour; to enrol the
+// same address again would change nothing.
+func TestEnrollableAddress(t *testing.T) {
+	e, p, c := newEmail(t)
+	for range emailHour + 1 {
+		if err := e.Enrollable(t.Context(), "a"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(p.got) > 0 {
+		t.Errorf("%d mails were sent by asking", len(p.got))
+	}
+	addressed(t, e, p, c, "a")
+	if err := offersLike(t, e, "a"); !errors.Is(err, auth.ErrNotFound) {
+		t.Errorf("enrolled already: %v, want ErrNotFound", err)
+	}
+	p.email["a"] = "ada@new.example"
+	if err := offersLike(t, e, "a"); err != nil {
+		t.Errorf("another address: %v", err)
 	}
 }
 
@@ -354,6 +388,7 @@ func TestEnrolledAddressStays(t *testing.T) {
 func TestAddressDoesNotReplaceAtASignIn(t *testing.T) {
 	e, p, c := newEmail(t)
 	addressed(t, e, p, c, "a")
+	p.email["a"] = "ada@new.example"
 	offer, err := e.Offer(t.Context(), signingIn("a"))
 	if err != nil {
 		t.Fatal(err)
@@ -400,6 +435,7 @@ func TestEmailCodeRestsHashed(t *testing.T) {
 func TestEmailStoreTrouble(t *testing.T) {
 	e, p, c := newEmail(t)
 	addressed(t, e, p, c, "a")
+	p.email["a"] = "ada@new.example"
 	offer, err := e.Offer(t.Context(), enrolling("a"))
 	if err != nil {
 		t.Fatal(err)
@@ -412,7 +448,7 @@ func TestEmailStoreTrouble(t *testing.T) {
 	_, challenge := e.Challenge(t.Context(), signingIn("a"))
 	_, again := e.Offer(t.Context(), enrolling("a"))
 	for name, err := range map[string]error{
-		"enrolled": enrolled, "holders": holders, "offer": again, "challenge": challenge,
+		"enrolled": enrolled, "enrollable": e.Enrollable(t.Context(), "a"), "holders": holders, "offer": again, "challenge": challenge,
 		"confirm": e.Confirm(t.Context(), enrolling("a"), offer, p.last()),
 		"verify":  e.Verify(t.Context(), signingIn("a"), auth.Challenge{}, "12345678"),
 		"remove":  e.Remove(t.Context(), "a", auth.KindEmailCode), "reset": e.Reset(t.Context(), "a"),

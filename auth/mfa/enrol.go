@@ -17,9 +17,20 @@ import (
 // qrSize is the width and height of the QR code, in pixels.
 const qrSize = 240
 
+// room is nil where another of a kind finds room beside those that there are.
+func room(has []auth.Authenticator, most int) error {
+	if len(has) >= most {
+		return fmt.Errorf("enrol one more: %w: there are %d", auth.ErrNotFound, len(has))
+	}
+	return nil
+}
+
 // Offer makes the secret of a new enrolment. Nothing is stored: until Confirm
-// it exists only with the caller.
-func (t *TOTP) Offer(_ context.Context, c auth.Claimant) (auth.Enrolment, error) {
+// it exists only with the caller. Errors: those of Enrollable.
+func (t *TOTP) Offer(ctx context.Context, c auth.Claimant) (auth.Enrolment, error) {
+	if err := t.Enrollable(ctx, c.Account); err != nil {
+		return auth.Enrolment{}, err
+	}
 	secret := newSecret()
 	return auth.Enrolment{Kind: auth.KindTOTP, Secret: secret, URL: keyURI(t.Issuer, c.Label, secret)}, nil
 }

@@ -97,13 +97,17 @@ func TestSeveralApps(t *testing.T) {
 // Attack: fill the store with apps, each of which also makes a guess likelier.
 func TestAppsHaveABound(t *testing.T) {
 	f, c, _ := newTOTP(t)
-	for range maxApps {
+	for range maxApps - 1 {
 		another(t, f, c, "a", "")
 	}
 	by := auth.Claimant{Account: "a", Purpose: auth.PurposeEnrol}
 	e, err := f.Offer(t.Context(), by)
 	if err != nil {
 		t.Fatal(err)
+	}
+	another(t, f, c, "a", "")
+	if err := offersLike(t, f, "a"); !errors.Is(err, auth.ErrNotFound) {
+		t.Errorf("app %d is offered: %v, want ErrNotFound", maxApps+1, err)
 	}
 	if err := f.Confirm(t.Context(), by, e, code(t, e.Secret, c.now())); !errors.Is(err, auth.ErrInvalidState) {
 		t.Errorf("app %d: %v, want ErrInvalidState", maxApps+1, err)

@@ -1,6 +1,7 @@
 package mfa
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,11 +15,22 @@ import (
 	"gatehouse/internal/store"
 )
 
-// Offer makes the options of a new passkey. Nothing is stored. Errors:
-// auth.ErrNotFound where passkeys do not work, auth.ErrStoreDown.
-func (p *Passkeys) Offer(ctx context.Context, c auth.Claimant) (auth.Enrolment, error) {
+// Enrollable tells whether there is room for one more passkey. Errors:
+// auth.ErrNotFound when there is none, and where passkeys do not work;
+// auth.ErrStoreDown.
+func (p *Passkeys) Enrollable(ctx context.Context, account string) error {
 	if !p.Party.Works() {
-		return auth.Enrolment{}, fmt.Errorf("offer passkey: %w", auth.ErrNotFound)
+		return fmt.Errorf("enrol passkey: %w: none works here", auth.ErrNotFound)
+	}
+	keys, err := p.Enrolled(ctx, account)
+	return cmp.Or(err, room(keys, maxPasskeys))
+}
+
+// Offer makes the options of a new passkey. Nothing is stored. Errors: those of
+// Enrollable.
+func (p *Passkeys) Offer(ctx context.Context, c auth.Claimant) (auth.Enrolment, error) {
+	if err := p.Enrollable(ctx, c.Account); err != nil {
+		return auth.Enrolment{}, err
 	}
 	rec, err := p.read(ctx, c.Account)
 	if err != nil {

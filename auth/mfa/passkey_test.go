@@ -320,13 +320,17 @@ func TestPasskeyDoesNotJoinAtASignIn(t *testing.T) {
 
 func TestPasskeysHaveABound(t *testing.T) {
 	p, c, _ := newPasskeys(t)
-	for range maxPasskeys {
+	for range maxPasskeys - 1 {
 		registered(t, p, newDevice(t), "a")
 	}
 	c.advance(ceremonyLife)
 	e, err := p.Offer(t.Context(), enrolling("a"))
 	if err != nil {
 		t.Fatal(err)
+	}
+	registered(t, p, newDevice(t), "a")
+	if err := offersLike(t, p, "a"); !errors.Is(err, auth.ErrNotFound) {
+		t.Errorf("passkey %d is offered: %v, want ErrNotFound", maxPasskeys+1, err)
 	}
 	if err := p.Confirm(t.Context(), enrolling("a"), e, newDevice(t).create(t, e)); !errors.Is(err, auth.ErrInvalidState) {
 		t.Errorf("passkey %d: %v, want ErrInvalidState", maxPasskeys+1, err)

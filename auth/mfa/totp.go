@@ -1,6 +1,7 @@
 package mfa
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
@@ -67,6 +68,13 @@ func (t *TOTP) Enrolled(ctx context.Context, account string) ([]auth.Authenticat
 		all = append(all, a.authenticator(auth.KindTOTP))
 	}
 	return all, nil
+}
+
+// Enrollable tells whether there is room for one more app. Errors:
+// auth.ErrNotFound when there is none, auth.ErrStoreDown.
+func (t *TOTP) Enrollable(ctx context.Context, account string) error {
+	apps, err := t.Enrolled(ctx, account)
+	return cmp.Or(err, room(apps, maxApps))
 }
 
 // Challenge asks for the code that the app shows now.

@@ -71,8 +71,13 @@ func (f *Flow) confirmAlone(ctx context.Context, r *http.Request, at parked, enr
 // enrolPage shows what a forced enrolment needs. Of itself it offers only what
 // sends nothing.
 func (f *Flow) enrolPage(w http.ResponseWriter, r *http.Request, status int, at parked, problem string) error {
-	if at.Enrolment == nil || f.enroller(at.Enrolment.Kind) == nil {
-		if err := f.offerFirst(r, &at); err != nil {
+	open, err := f.enrollable(r.Context(), accountOf(at.Pending))
+	if err != nil {
+		return err
+	}
+	offered := func(e auth.Enroller) bool { return e.Kind() == at.Enrolment.Kind }
+	if at.Enrolment == nil || !slices.ContainsFunc(open, offered) {
+		if err := f.offerFirst(r, &at, open); err != nil {
 			return f.notHere(w, r, err)
 		}
 	}
@@ -80,13 +85,12 @@ func (f *Flow) enrolPage(w http.ResponseWriter, r *http.Request, status int, at 
 	if e := at.Enrolment; e != nil {
 		page.Method, page.Secret, page.URL, page.Hint, page.Options = e.Kind, e.Secret, e.URL, e.Hint, string(e.Options)
 		if e.URL != "" {
-			var err error
 			if page.QR, err = f.QR(e.URL); err != nil {
 				return err
 			}
 		}
 	}
-	for _, other := range f.enrollers() {
+	for _, other := range open {
 		if other.Kind() != page.Method {
 			page.Others = append(page.Others, other.Kind())
 		}
@@ -101,9 +105,9 @@ func (f *Flow) enrolPage(w http.ResponseWriter, r *http.Request, status int, at 
 	return nil
 }
 
-func (f *Flow) offerFirst(r *http.Request, at *parked) error {
+func (f *Flow) offerFirst(r *http.Request, at *parked, open []auth.Enroller) error {
 	at.Enrolment = nil
-	for _, e := range f.enrollers() {
+	for _, e := range open {
 		if e.Kind() == auth.KindEmailCode {
 			continue
 		}

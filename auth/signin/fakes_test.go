@@ -230,6 +230,8 @@ func (f *factor) Verify(_ context.Context, c auth.Claimant, _ auth.Challenge, an
 	return nil
 }
 
+func (f *factor) Enrollable(context.Context, string) error { return nil }
+
 func (f *factor) Offer(_ context.Context, c auth.Claimant) (auth.Enrolment, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

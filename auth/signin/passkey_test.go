@@ -123,7 +123,7 @@ func TestPasskeyAloneIsResolved(t *testing.T) {
 // Who comes in by passkey enrols what an administrator demands, and owes no
 // proof of it before.
 func TestPasskeyAloneAndADemand(t *testing.T) {
-	totp := &enrolling{simple{kind: "totp", has: used(1)}}
+	totp := &enrolling{simple: simple{kind: "totp", has: used(1)}}
 	h := open(t, func(f *signin.Flow) { f.Factors, f.Demands = []auth.Factor{totp}, &demands{open: true} })
 	p := h.person()
 	p.post("/oauth2/passkey", url.Values{"rd": {"/app"}})

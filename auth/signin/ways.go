@@ -3,6 +3,7 @@ package signin
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 
 	"gatehouse/auth"
@@ -73,17 +74,42 @@ func (f *Flow) satisfies(a auth.Authenticator) bool {
 // is nothing that mfa.enforce could go on with.
 func (f *Flow) owesEnrolment(ctx context.Context, p auth.Pending) (bool, error) {
 	has, err := f.enrolled(ctx, p.Outcome.Account)
-	if err != nil || !slices.ContainsFunc(has, f.satisfies) {
-		return err == nil && len(f.enrollers()) > 0, err
+	if err != nil {
+		return false, err
 	}
-	return f.demanded(ctx, p.Outcome.Account)
+	if slices.ContainsFunc(has, f.satisfies) {
+		return f.demanded(ctx, p.Outcome.Account)
+	}
+	open, err := f.enrollable(ctx, p.Outcome.Account)
+	return len(open) > 0, err
 }
 
+// demanded reports whether an administrator demands an enrolment that can be
+// met: one that cannot would lock the person out.
 func (f *Flow) demanded(ctx context.Context, account string) (bool, error) {
-	if f.Demands == nil || len(f.enrollers()) == 0 {
+	if f.Demands == nil {
 		return false, nil
 	}
-	return f.Demands.Demanded(ctx, account)
+	demanded, err := f.Demands.Demanded(ctx, account)
+	if err != nil || !demanded {
+		return false, err
+	}
+	open, err := f.enrollable(ctx, account)
+	return len(open) > 0, err
+}
+
+// enrollable are the kinds of which the account can enrol one more now.
+func (f *Flow) enrollable(ctx context.Context, account string) ([]auth.Enroller, error) {
+	var all []auth.Enroller
+	for _, e := range f.enrollers() {
+		switch err := e.Enrollable(ctx, account); {
+		case err == nil:
+			all = append(all, e)
+		case !errors.Is(err, auth.ErrNotFound):
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 // enrollers are the kinds that may be enrolled.

@@ -108,8 +108,8 @@ func TestWaysOfProving(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			h := open(t, func(f *signin.Flow) {
 				f.Factors = []auth.Factor{
-					&enrolling{simple{kind: "totp", has: c.totp}}, &enrolling{simple{kind: "passkey", has: c.passkey}},
-					&enrolling{simple{kind: "email_code", has: c.email}}, &simple{kind: "recovery_code", has: c.recovery},
+					&enrolling{simple: simple{kind: "totp", has: c.totp}}, &enrolling{simple: simple{kind: "passkey", has: c.passkey}},
+					&enrolling{simple: simple{kind: "email_code", has: c.email}}, &simple{kind: "recovery_code", has: c.recovery},
 				}
 				if c.methods != nil {
 					f.Methods = c.methods
@@ -126,9 +126,17 @@ func TestWaysOfProving(t *testing.T) {
 
 // enrolling is a simple factor that can be enrolled; the right answer is its
 // kind, too.
-type enrolling struct{ simple }
+type enrolling struct {
+	simple
+	unable error // why it cannot be enrolled
+}
+
+func (e *enrolling) Enrollable(context.Context, string) error { return e.unable }
 
 func (e *enrolling) Offer(context.Context, auth.Claimant) (auth.Enrolment, error) {
+	if e.unable != nil {
+		return auth.Enrolment{}, e.unable
+	}
 	return auth.Enrolment{Kind: e.kind}, nil
 }
 
@@ -143,7 +151,7 @@ func (e *enrolling) Confirm(_ context.Context, c auth.Claimant, _ auth.Enrolment
 // Whoever has nothing that could prove the account is told whom to ask, and
 // cannot enrol a factor instead.
 func TestNothingCanProve(t *testing.T) {
-	email := &enrolling{simple{kind: "email_code", has: []auth.Authenticator{{ID: "x", Barred: true}}}}
+	email := &enrolling{simple: simple{kind: "email_code", has: []auth.Authenticator{{ID: "x", Barred: true}}}}
 	h := open(t, func(f *signin.Flow) { f.Factors = append(f.Factors, email) })
 	p := h.person()
 	p.password("alice", "/app")
@@ -158,7 +166,7 @@ func TestNothingCanProve(t *testing.T) {
 // A mail is sent when a sign-in gets here and when somebody asks for one, and
 // by no page that is loaded again, or by another site's image.
 func TestCodesAreSentWhenAsked(t *testing.T) {
-	email := &enrolling{simple{kind: "email_code", has: used(1)}}
+	email := &enrolling{simple: simple{kind: "email_code", has: used(1)}}
 	h := open(t, func(f *signin.Flow) { f.Factors = append(f.Factors, email) })
 	p := h.person()
 	p.password("alice", "/app")
@@ -182,7 +190,7 @@ func TestMethodsInTheSession(t *testing.T) {
 	for kind, want := range map[string][]string{
 		"totp": {"pwd", "otp", "mfa"}, "email_code": {"pwd", "otp", "mfa"}, "passkey": {"pwd", "pop", "mfa"},
 	} {
-		h := open(t, func(f *signin.Flow) { f.Factors = []auth.Factor{&enrolling{simple{kind: kind, has: used(1)}}} })
+		h := open(t, func(f *signin.Flow) { f.Factors = []auth.Factor{&enrolling{simple: simple{kind: kind, has: used(1)}}} })
 		p := h.person()
 		p.password("alice", "/app")
 		p.post("/oauth2/mfa", url.Values{"code": {kind}}).expect(t, http.StatusSeeOther, "/app")
@@ -226,7 +234,7 @@ func TestEnrolmentAfterAProof(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			totp, passkey, recovery := &enrolling{simple{kind: "totp"}}, &enrolling{simple{kind: "passkey"}}, &codes{simple: simple{kind: "recovery_code"}}
+			totp, passkey, recovery := &enrolling{simple: simple{kind: "totp"}}, &enrolling{simple: simple{kind: "passkey"}}, &codes{simple: simple{kind: "recovery_code"}}
 			h := open(t, func(f *signin.Flow) {
 				f.Factors, f.Recovery = []auth.Factor{totp, passkey, recovery}, recovery
 				c.change(f, totp, recovery)
@@ -284,5 +292,71 @@ func TestRecoveryCodesOfAnEnrolment(t *testing.T) {
 	p.post("/oauth2/mfa", url.Values{"method": {"recovery_code"}, "code": {"recovery_code"}}).expect(t, http.StatusSeeOther, "/app")
 	if !slices.Contains(h.events.all, "alice recovery_code_used 9 left") {
 		t.Errorf("told: %v", h.events.all)
+	}
+}
+
+// What the account cannot enrol now is not offered, and a form that asks for it
+// all the same is told so.
+func TestOnlyWhatCanBeEnrolledIsOffered(t *testing.T) {
+	full := &enrolling{simple: simple{kind: "totp"}, unable: auth.ErrNotFound}
+	passkey := &enrolling{simple: simple{kind: "passkey"}}
+	mail := &enrolling{simple: simple{kind: "email_code"}, unable: auth.ErrNotFound}
+	h := open(t, func(f *signin.Flow) { f.Factors = []auth.Factor{full, mail, passkey} })
+	p := h.person()
+	p.password("alice", "/app").expect(t, http.StatusSeeOther, "/oauth2/mfa")
+	a := p.get("/oauth2/mfa")
+	if !strings.Contains(a.body, "Set up a passkey") || strings.Contains(a.body, `name="enrol"`) {
+		t.Errorf("not a passkey alone:\n%s", a.body)
+	}
+	for _, kind := range []string{"totp", "email_code"} {
+		if a := p.post("/oauth2/mfa", url.Values{"enrol": {kind}}); a.status != http.StatusConflict {
+			t.Errorf("%s: %d", kind, a.status)
+		}
+	}
+	// An offer that has become one too many gives way to another kind.
+	full.unable, passkey.unable = nil, auth.ErrNotFound
+	if a := p.get("/oauth2/mfa"); !strings.Contains(a.body, "Set up your authenticator app") {
+		t.Errorf("not an app:\n%s", a.body)
+	}
+}
+
+// An enrolment that is owed and cannot be made locks nobody out who has proved a
+// factor. Who has only a password goes no further.
+func TestNothingCanBeEnrolled(t *testing.T) {
+	for _, c := range []struct {
+		name, proof string
+		demands     *demands
+	}{
+		{"demanded", "totp", &demands{open: true}},
+		{"a recovery code is all", "recovery_code", nil},
+		{"only a password", "", &demands{open: true}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			totp := &enrolling{simple: simple{kind: "totp"}, unable: auth.ErrNotFound}
+			recovery := &codes{simple: simple{kind: "recovery_code"}}
+			if c.proof == "totp" {
+				totp.has = used(1)
+			} else if c.proof != "" {
+				recovery.has = used(1)
+			}
+			h := open(t, func(f *signin.Flow) {
+				f.Factors, f.Recovery = []auth.Factor{totp, recovery}, recovery
+				if c.demands != nil {
+					f.Demands = c.demands
+				}
+			})
+			p := h.person()
+			p.password("alice", "/app").expect(t, http.StatusSeeOther, "/oauth2/mfa")
+			if c.proof == "" {
+				if a := p.get("/oauth2/mfa"); a.status != http.StatusForbidden || p.signedIn() {
+					t.Errorf("status %d", a.status)
+				}
+				return
+			}
+			p.post("/oauth2/mfa", url.Values{"code": {c.proof}}).expect(t, http.StatusSeeOther, "/app")
+			if c.demands != nil && !c.demands.open {
+				t.Error("the demand is forgotten")
+			}
+		})
 	}
 }

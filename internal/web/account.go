@@ -20,7 +20,8 @@ type Account struct {
 	Password    bool      // the account has one, and may be changed here
 	Changed     time.Time // when the password was set
 	Factors     []auth.Authenticator
-	Addable     []string // kinds of factors that may be added
+	Addable     []string // kinds of factors that can be added
+	Barred      bool     // codes by mail cannot be used: the password was set by a link to the same address
 	Codes       bool     // recovery codes may be made
 	CodesLeft   int
 	Links       []Linked

@@ -197,7 +197,7 @@ func ownAccount() web.Account {
 			{ID: "2", Kind: "passkey", Name: "Laptop", Since: at(4), Whole: true},
 			{ID: "3", Kind: "email_code", Name: "e…@acme.example", Since: at(5), Barred: true},
 		},
-		Addable: []string{"totp", "email_code", "passkey"}, Codes: true, CodesLeft: 2,
+		Addable: []string{"totp", "passkey"}, Barred: true, Codes: true, CodesLeft: 2,
 		Links:    []web.Linked{{Name: "Acme SSO", Here: true, LinkedIdentity: auth.LinkedIdentity{Connection: "acme", Issuer: "https://id.acme.example", Subject: "248289761001", Time: at(3)}}},
 		Linkable: []web.Proof{{Name: "Acme SSO", Connection: "acme"}, {Name: "Élan vital de la Fédération des Transports", Connection: "elan"}},
 		Sessions: []web.Open{

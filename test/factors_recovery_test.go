@@ -2,9 +2,7 @@ package test
 
 import (
 	"net/http"
-	"net/url"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -114,42 +112,7 @@ func TestOneRecoveryCodeInParallel(t *testing.T) {
 		v.challenged(replicas[i%2], "ada", "/")
 		visitors = append(visitors, v)
 	}
-	form := url.Values{"method": {"recovery_code"}, "code": {codes[0]}}.Encode()
-	begin := make(chan struct{})
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	passed := 0
-	for i, v := range visitors {
-		cookie := "_gatehouse_mfa=" + v.cookie(replicas[i%2].URL, "_gatehouse_mfa")
-		for n := range sends {
-			wg.Go(func() {
-				<-begin
-				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, replicas[n%2].URL+"/oauth2/mfa", strings.NewReader(form))
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-				req.Header.Set("Cookie", cookie)
-				resp, err := v.Transport.RoundTrip(req)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				resp.Body.Close()
-				for _, set := range resp.Cookies() {
-					if set.Name == "_gatehouse" && set.Value != "" {
-						mu.Lock()
-						passed++
-						mu.Unlock()
-					}
-				}
-			})
-		}
-	}
-	close(begin)
-	wg.Wait()
-	if passed != 1 {
+	if passed := atOnce(t, visitors, sends, "recovery_code", codes[0], replicas...); passed != 1 {
 		t.Errorf("one code passed %d times", passed)
 	}
 	if left := authenticatorsOf(t, replicas[1], "ada").left(); left != 9 {

@@ -3,15 +3,11 @@ package test
 import (
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"testing"
 
 	"gatehouse/test/servers"
 )
-
-// linkInMail is the link of a mail to choose a password.
-var linkInMail = regexp.MustCompile(`https?://\S+/oauth2/password\?token=[A-Za-z0-9_-]{43}`)
 
 const otherPassword = "an entirely other password"
 

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -214,43 +213,7 @@ func TestOneCodeInParallel(t *testing.T) {
 			v.challenged(g, c.name, "/")
 			visitors = append(visitors, v)
 		}
-		code := app.code(t)
-		form := url.Values{"method": {"totp"}, "code": {code}}.Encode()
-		begin := make(chan struct{})
-		var wg sync.WaitGroup
-		var mu sync.Mutex
-		passed := 0
-		for _, v := range visitors {
-			cookie := "_gatehouse_mfa=" + v.cookie(g.URL, "_gatehouse_mfa")
-			for range c.sends {
-				wg.Go(func() {
-					<-begin
-					req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, g.URL+"/oauth2/mfa", strings.NewReader(form))
-					if err != nil {
-						t.Error(err)
-						return
-					}
-					req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-					req.Header.Set("Cookie", cookie)
-					resp, err := v.Transport.RoundTrip(req)
-					if err != nil {
-						t.Error(err)
-						return
-					}
-					resp.Body.Close()
-					for _, set := range resp.Cookies() {
-						if set.Name == "_gatehouse" && set.Value != "" {
-							mu.Lock()
-							passed++
-							mu.Unlock()
-						}
-					}
-				})
-			}
-		}
-		close(begin)
-		wg.Wait()
-		if passed != 1 {
+		if passed := atOnce(t, visitors, c.sends, "totp", app.code(t), g); passed != 1 {
 			t.Errorf("%s: one code passed %d times", c.name, passed)
 		}
 		var sessions []struct{ AMR []string }

@@ -2,12 +2,14 @@ package test
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"gatehouse/test/servers"
@@ -15,6 +17,7 @@ import (
 
 var (
 	mailedCode = regexp.MustCompile(`(?m)^ {4}(\d{8})\r?$`)
+	linkInMail = regexp.MustCompile(`https?://\S+/oauth2/password\?token=[A-Za-z0-9_-]{43}`) // to choose a password
 	paperCode  = regexp.MustCompile(`<li><code>([0-9a-z]{4}-[0-9a-z]{4}-[0-9a-z]{4})</code></li>`)
 )
 
@@ -28,6 +31,45 @@ func (v *visitor) step(g *servers.Gateway) reply {
 func (v *visitor) answers(g *servers.Gateway, kind, code string) reply {
 	v.t.Helper()
 	return v.post(g.URL+"/oauth2/mfa", url.Values{"method": {kind}, "code": {code}})
+}
+
+// atOnce types one code n times at each visitor, all at once and at the gateways
+// in turn, and returns how often it began a session. Each visitor is at the step
+// of the second factor at a gateway, the first of them at the first.
+func atOnce(t *testing.T, visitors []*visitor, n int, kind, code string, gateways ...*servers.Gateway) int {
+	t.Helper()
+	form := url.Values{"method": {kind}, "code": {code}}.Encode()
+	begin := make(chan struct{})
+	var wg sync.WaitGroup
+	var passed atomic.Int64
+	for i, v := range visitors {
+		// Without the jar: an answer to one would end the step of the others.
+		cookie := "_gatehouse_mfa=" + v.cookie(gateways[i%len(gateways)].URL, "_gatehouse_mfa")
+		for j := range n {
+			wg.Go(func() {
+				<-begin
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, gateways[j%len(gateways)].URL+"/oauth2/mfa", strings.NewReader(form))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+				req.Header.Set("Cookie", cookie)
+				resp, err := v.Transport.RoundTrip(req)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				resp.Body.Close()
+				if slices.ContainsFunc(resp.Cookies(), func(c *http.Cookie) bool { return c.Name == "_gatehouse" && c.Value != "" }) {
+					passed.Add(1)
+				}
+			})
+		}
+	}
+	close(begin)
+	wg.Wait()
+	return int(passed.Load())
 }
 
 // takes takes another way on that page: field is challenge, or enrol for who
@@ -131,9 +173,7 @@ type authenticators struct {
 
 func authenticatorsOf(t testing.TB, g *servers.Gateway, name string) (a authenticators) {
 	t.Helper()
-	if err := json.Unmarshal([]byte(run(t, g, "user", "factors", name, "--json")), &a); err != nil {
-		t.Fatal(err)
-	}
+	decode(t, run(t, g, "user", "factors", name, "--json"), &a)
 	return a
 }
 

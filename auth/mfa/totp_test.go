@@ -2,7 +2,6 @@ package mfa
 
 import (
 	"bytes"
-	"context"
 	"encoding/base64"
 	"errors"
 	"image/png"
@@ -57,6 +56,33 @@ func code(t *testing.T, secret string, at time.Time) string {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// passesOnce sends one answer fifty times at once; verify judges the i-th.
+func passesOnce(t *testing.T, verify func(i int) error) {
+	t.Helper()
+	var passed atomic.Int64
+	var wg sync.WaitGroup
+	for i := range 50 {
+		wg.Go(func() {
+			err := verify(i)
+			switch {
+			case err == nil:
+				passed.Add(1)
+			case err != auth.ErrWrongCode && !errors.As(err, new(*auth.Throttled)):
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if got := passed.Load(); got != 1 {
+		t.Errorf("one answer passed %d times", got)
+	}
+}
+
+// counter is a counter of attempts for one of them alone, so that each is judged.
+func counter(c *clock) *throttle.Throttle {
+	return &throttle.Throttle{Store: &memory.Store{Now: c.now}, Index: names{}, Now: c.now}
 }
 
 // enrol enrols the account and waits until its first code is over.
@@ -127,27 +153,13 @@ func TestParallelSubmissions(t *testing.T) {
 	secret := enrol(t, f, c, "a")
 	replica := &TOTP{Store: f.Store, Keyring: f.Keyring, Throttle: f.Throttle, Now: f.Now}
 	answer := code(t, secret, c.now())
-	var passed atomic.Int64
-	var wg sync.WaitGroup
-	for i := range 50 {
+	passesOnce(t, func(i int) error {
 		at := f
 		if i%2 == 0 {
 			at = replica
 		}
-		wg.Go(func() {
-			err := at.Verify(context.Background(), auth.Claimant{Account: "a"}, auth.Challenge{}, answer)
-			switch {
-			case err == nil:
-				passed.Add(1)
-			case err != auth.ErrWrongCode && !errors.As(err, new(*auth.Throttled)):
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
-	if got := passed.Load(); got != 1 {
-		t.Errorf("one code passed %d times", got)
-	}
+		return at.Verify(t.Context(), auth.Claimant{Account: "a"}, auth.Challenge{}, answer)
+	})
 }
 
 func TestAnswers(t *testing.T) {

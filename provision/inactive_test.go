@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -38,7 +39,10 @@ func (o *openings) Open(_ context.Context, account string, f func(*auth.Session)
 }
 
 func (o *openings) List(ctx context.Context, f func(*auth.Session) error) error {
-	for id := range o.seen {
+	o.mu.Lock()
+	accounts := slices.Collect(maps.Keys(o.seen))
+	o.mu.Unlock()
+	for _, id := range accounts {
 		if err := o.Open(ctx, id, f); err != nil {
 			return err
 		}

@@ -28,6 +28,7 @@ var (
 	ErrLastWay          = errors.New("it is the last way in to the account")
 	ErrBarred           = errors.New("the password was set by a link that was mailed there") // with ErrNotFound
 	ErrTooManySignIns   = errors.New("too many unfinished sign-ins")                         // with a *Throttled where it is known for how long
+	ErrMailedLately     = errors.New("a code was mailed not long ago")                       // with a *Throttled that says when another can be; nobody has guessed
 	ErrBusy             = errors.New("the account is being changed right now")               // with a *Throttled that says for how long; nobody has guessed
 )
 

@@ -23,8 +23,8 @@ type Factor interface {
 	// Errors: ErrStoreDown.
 	Enrolled(ctx context.Context, account string) ([]Authenticator, error)
 	// Challenge makes what the person is asked, and sends it where it has to be
-	// sent. Errors: *Throttled, ErrNotFound when nothing of this kind can be
-	// asked for now, ErrStoreDown.
+	// sent. Errors: *Throttled, with ErrMailedLately where that is why;
+	// ErrNotFound when nothing of this kind can be asked for now, ErrStoreDown.
 	Challenge(ctx context.Context, c Claimant) (Challenge, error)
 	// Verify checks an answer to a challenge. One answer passes once, across
 	// replicas. Errors: ErrWrongCode, *Throttled, ErrStoreDown.
@@ -39,7 +39,7 @@ type Enroller interface {
 	// ErrBarred when it could but for the way its password was set, ErrStoreDown.
 	Enrollable(ctx context.Context, account string) error
 	// Offer makes what a new enrolment needs; nothing of it counts yet. Errors:
-	// *Throttled, ErrStoreDown, and those of Enrollable.
+	// those of Enrollable, and *Throttled, with ErrMailedLately where that is why.
 	Offer(ctx context.Context, c Claimant) (Enrolment, error)
 	// Confirm stores the enrolment once the answer proves that the person
 	// holds it. Errors: ErrWrongCode, *Throttled, ErrInvalidState when the

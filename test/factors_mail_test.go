@@ -54,8 +54,9 @@ func TestCodesByMail(t *testing.T) {
 		if !strings.Contains(page.Text, `name="challenge" value="email_code">Send a code<`) || strings.Contains(page.Text, `name="code"`) {
 			t.Errorf("not the page on which a code is asked for:\n%s", page.Text)
 		}
-		if r := v.takes(g, "challenge", "email_code").wants(t, http.StatusTooManyRequests); r.Header.Get("Retry-After") == "" {
-			t.Error("it is not said how long to wait for another mail")
+		r := v.takes(g, "challenge", "email_code").says(t, http.StatusTooManyRequests, "A code was mailed not long ago", "Try again in ")
+		if r.Header.Get("Retry-After") == "" || strings.Contains(r.Text, "attempts") {
+			t.Errorf("it is not said how long to wait for another mail, or people are blamed for it:\n%s", r.Text)
 		}
 		v.hasMailed(g, "challenge")
 		second := codeTo(t, s, address, 2)

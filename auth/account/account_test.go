@@ -254,6 +254,7 @@ func TestAddFactor(t *testing.T) {
 	}
 	w := h.post("alice", "/factors/confirm", "kind", "totp", "code", "slow")
 	expect(t, w, http.StatusTooManyRequests, "")
+	shows(t, w, "too many attempts. Try again in 60 seconds.")
 	if w.Header().Get("Retry-After") != "60" {
 		t.Errorf("Retry-After %q", w.Header().Get("Retry-After"))
 	}
@@ -386,6 +387,24 @@ func TestWhatCanBeAdded(t *testing.T) {
 	h := open(t)
 	h.unable = auth.ErrStoreDown
 	expect(t, h.get("alice", ""), http.StatusServiceUnavailable, "")
+}
+
+func TestAnotherCodeTooSoon(t *testing.T) {
+	h := open(t)
+	h.page.Enrollers = []auth.Enroller{hasty{enroller{h}}}
+	w := h.post("alice", "/factors/add", "kind", "totp")
+	expect(t, w, http.StatusTooManyRequests, "")
+	shows(t, w, "mailed not long ago, and another cannot be sent yet. Try again in 25 seconds.")
+	if got := w.Header().Get("Retry-After"); got != "25" {
+		t.Errorf("Retry-After %q", got)
+	}
+}
+
+// hasty has mailed a code already.
+type hasty struct{ enroller }
+
+func (hasty) Offer(context.Context, auth.Claimant) (auth.Enrolment, error) {
+	return auth.Enrolment{}, fmt.Errorf("%w: %w", auth.ErrMailedLately, &auth.Throttled{RetryAfter: 25 * time.Second})
 }
 
 func TestRenameAndRemoveFactors(t *testing.T) {

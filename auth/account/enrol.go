@@ -20,7 +20,8 @@ const (
 	problemCode = "That code did not match. Type the one that is shown now."
 	// problemPasskey is about an answer that a browser gave, and nobody typed.
 	problemPasskey = "That passkey could not be added. Try again, or use another device."
-	problemMany    = "Too many attempts. Wait a while and try again."
+	problemMany    = "There were too many attempts." // the page adds when to try again
+	problemLately  = "A code was mailed not long ago, and another cannot be sent yet."
 	problemFull    = "It could not be added: you have too many of this kind, or what was offered is too old. Begin again."
 	problemNone    = "That cannot be added to your account now."
 )
@@ -40,8 +41,8 @@ func (a *Account) offer(v *visit) error {
 		return err
 	}
 	e, err := enroller.Offer(v.r.Context(), claimant)
-	if _, throttled := errors.AsType[*auth.Throttled](err); throttled {
-		return a.show(v, http.StatusTooManyRequests, problemMany)
+	if slow, throttled := errors.AsType[*auth.Throttled](err); throttled {
+		return a.show(v, http.StatusTooManyRequests, tooSoon(v, err, slow.RetryAfter))
 	}
 	if gone(err) {
 		return a.show(v, http.StatusConflict, problemNone)
@@ -96,12 +97,7 @@ func (a *Account) confirm(v *visit) error {
 		})
 	}
 	if slow, throttled := errors.AsType[*auth.Throttled](err); throttled {
-		web.SetRetryAfter(v.w, slow.RetryAfter)
-		problem := problemMany
-		if errors.Is(err, auth.ErrBusy) {
-			problem = problemBusy
-		}
-		return a.offerPage(v, http.StatusTooManyRequests, e, problem)
+		return a.offerPage(v, http.StatusTooManyRequests, e, tooSoon(v, err, slow.RetryAfter))
 	}
 	switch {
 	case errors.Is(err, errNotProved):
@@ -136,6 +132,18 @@ func (a *Account) confirm(v *visit) error {
 	}
 	a.redirect(v, "/account#factors")
 	return nil
+}
+
+// tooSoon says, to the person and in the header, when to try again.
+func tooSoon(v *visit, err error, wait time.Duration) (problem string) {
+	web.SetRetryAfter(v.w, wait)
+	switch {
+	case errors.Is(err, auth.ErrBusy):
+		return problemBusy
+	case errors.Is(err, auth.ErrMailedLately):
+		return web.TryAgainIn(wait, problemLately)
+	}
+	return web.TryAgainIn(wait, problemMany)
 }
 
 // errNotProved: a factor has been enrolled since the proof of this session.

@@ -67,7 +67,8 @@ func (e *EmailCode) send(ctx context.Context, c auth.Claimant, what, address str
 }
 
 // mayFollow tells whether another code may be sent. Attack: have somebody's
-// mailbox filled, and Gatehouse's mail taken for spam.
+// mailbox filled, and Gatehouse's mail taken for spam. Errors:
+// auth.ErrMailedLately and a *auth.Throttled.
 func (s *sentCode) mayFollow(now time.Time) error {
 	recent := s.Sent[:0]
 	for _, at := range s.Sent {
@@ -77,13 +78,15 @@ func (s *sentCode) mayFollow(now time.Time) error {
 	}
 	s.Sent = recent
 	n := len(recent)
-	if n >= emailHour {
-		return &auth.Throttled{RetryAfter: recent[n-emailHour].Add(time.Hour).Sub(now)}
+	var wait time.Duration
+	switch {
+	case n >= emailHour:
+		wait = recent[n-emailHour].Add(time.Hour).Sub(now)
+	case n > 0:
+		wait = recent[n-1].Add(emailPause).Sub(now)
 	}
-	if n > 0 {
-		if wait := recent[n-1].Add(emailPause).Sub(now); wait > 0 {
-			return &auth.Throttled{RetryAfter: wait}
-		}
+	if wait > 0 {
+		return fmt.Errorf("%w: %w", auth.ErrMailedLately, &auth.Throttled{RetryAfter: wait})
 	}
 	return nil
 }

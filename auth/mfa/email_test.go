@@ -240,8 +240,8 @@ func TestEmailCodesAreLimited(t *testing.T) {
 	refused := func() time.Duration {
 		_, err := e.Challenge(t.Context(), signingIn("a"))
 		slow, _ := errors.AsType[*auth.Throttled](err)
-		if slow == nil {
-			t.Fatalf("error %v, want *auth.Throttled", err)
+		if slow == nil || !errors.Is(err, auth.ErrMailedLately) {
+			t.Fatalf("error %v, want ErrMailedLately and *auth.Throttled", err)
 		}
 		return slow.RetryAfter
 	}

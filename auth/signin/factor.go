@@ -26,7 +26,7 @@ const (
 	problemRecovery  = "The recovery code is wrong, or it was used before."
 	problemPasskey   = "The passkey was not accepted. Try again, or choose another way."
 	problemNotThis   = "This cannot be used for your account now. Choose another way."
-	problemManyCodes = problemThrottled + " Wait a while, then try again."
+	problemLately    = "A code was mailed not long ago, and another cannot be sent yet."
 	problemBusy      = "Your second factors are being changed right now, perhaps in another window. Wait a moment, then try again."
 )
 
@@ -199,10 +199,15 @@ func (f *Flow) notProved(w http.ResponseWriter, r *http.Request, at parked, err 
 	slow, throttled := errors.AsType[*auth.Throttled](err)
 	switch {
 	case throttled:
-		problem := problemBusy
-		if !errors.Is(err, auth.ErrBusy) { // else nothing was judged, and nobody has guessed
+		var problem string
+		switch {
+		case errors.Is(err, auth.ErrBusy):
+			problem = problemBusy
+		case errors.Is(err, auth.ErrMailedLately):
+			problem = web.TryAgainIn(slow.RetryAfter, problemLately)
+		default: // of the others nothing was judged, and nobody has guessed
 			f.factorFailed(r, at, err)
-			problem = problemManyCodes
+			problem = web.TryAgainIn(slow.RetryAfter, problemThrottled)
 		}
 		web.SetRetryAfter(w, slow.RetryAfter)
 		return f.factorPage(w, r, http.StatusTooManyRequests, at, problem)

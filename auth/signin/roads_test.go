@@ -180,7 +180,8 @@ func TestLocalRoadWithEnrolmentAndChallenge(t *testing.T) {
 	if challenge.status != http.StatusOK || strings.Contains(challenge.body, "SECRET") || !strings.Contains(challenge.body, "alice") {
 		t.Errorf("challenge: %d\n%s", challenge.status, challenge.body)
 	}
-	if a := p.post("/oauth2/mfa", url.Values{"code": {"throttle"}}); a.status != http.StatusTooManyRequests || a.header.Get("Retry-After") != "2" {
+	if a := p.post("/oauth2/mfa", url.Values{"code": {"throttle"}}); a.status != http.StatusTooManyRequests || a.header.Get("Retry-After") != "2" ||
+		!strings.Contains(a.body, "too many attempts. Try again in 2 seconds.") {
 		t.Errorf("throttled: %d, Retry-After %q", a.status, a.header.Get("Retry-After"))
 	}
 	p.post("/oauth2/mfa", url.Values{"code": {"121212"}}).expect(t, http.StatusSeeOther, "/app")

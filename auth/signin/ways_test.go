@@ -2,6 +2,7 @@ package signin_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -25,6 +26,7 @@ type simple struct {
 	mu    sync.Mutex
 	has   []auth.Authenticator // of every account
 	asked int
+	slow  error // why it cannot be asked for
 }
 
 func (s *simple) Kind() string { return s.kind }
@@ -34,6 +36,9 @@ func (s *simple) Enrolled(context.Context, string) ([]auth.Authenticator, error)
 func (s *simple) Challenge(context.Context, auth.Claimant) (auth.Challenge, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.slow != nil {
+		return auth.Challenge{}, s.slow
+	}
 	s.asked++
 	return auth.Challenge{Kind: s.kind, Hint: "a…@acme.example"}, nil
 }
@@ -183,6 +188,24 @@ func TestCodesAreSentWhenAsked(t *testing.T) {
 	p.post("/oauth2/mfa", url.Values{"challenge": {"email_code"}}).expect(t, http.StatusSeeOther, "/oauth2/mfa")
 	if email.asked != 2 {
 		t.Errorf("%d codes sent", email.asked)
+	}
+}
+
+// Who asks for codes faster than they are sent is told when there is another,
+// and has not guessed at anything.
+func TestAnotherCodeTooSoon(t *testing.T) {
+	lately := fmt.Errorf("send: %w: %w", auth.ErrMailedLately, &auth.Throttled{RetryAfter: 24*time.Second + time.Millisecond})
+	email := &enrolling{simple: simple{kind: "email_code", has: used(1), slow: lately}}
+	h := open(t, func(f *signin.Flow) { f.Factors = append(f.Factors, email) })
+	p := h.person()
+	p.password("alice", "/app").expect(t, http.StatusSeeOther, "/oauth2/mfa")
+	a := p.post("/oauth2/mfa", url.Values{"challenge": {"email_code"}})
+	if a.status != http.StatusTooManyRequests || a.header.Get("Retry-After") != "25" ||
+		!strings.Contains(a.body, "mailed not long ago, and another cannot be sent yet. Try again in 25 seconds.") {
+		t.Errorf("%d, Retry-After %q:\n%s", a.status, a.header.Get("Retry-After"), a.body)
+	}
+	if strings.Contains(h.log.String(), "factor_failed") {
+		t.Errorf("it is logged as a guess:\n%s", h.log)
 	}
 }
 

@@ -93,6 +93,11 @@ func wait(d time.Duration) string {
 	return strconv.FormatInt(n, 10) + " " + unit
 }
 
+// TryAgainIn is a problem with the time after which to try again.
+func TryAgainIn(d time.Duration, problem string) string {
+	return problem + " Try again in " + wait(d) + "."
+}
+
 // query is "?rd=..." for a return URL, "" for none.
 func query(returnTo string) string {
 	if returnTo == "" {

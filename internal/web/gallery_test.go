@@ -121,7 +121,7 @@ func gallery(t testing.TB) []exhibit {
 		{"factor_others", factor(web.Factor{Method: "totp", Asked: true, Others: []string{"passkey", "email_code", "recovery_code"}})},
 		{"factor_passkey", factor(web.Factor{Method: "passkey", Asked: true, Options: `{"challenge":"AAAA"}`, Others: []string{"totp"}})},
 		{"factor_email", factor(web.Factor{Method: "email_code", Asked: true, Hint: "e…@acme.example", Others: []string{"recovery_code"}})},
-		{"factor_email_unsent", factor(web.Factor{Method: "email_code", Problem: "There were too many attempts. Wait a while, then try again."})},
+		{"factor_email_unsent", factor(web.Factor{Method: "email_code", Problem: "A code was mailed not long ago, and another cannot be sent yet. Try again in 25 seconds."})},
 		{"factor_recovery", factor(web.Factor{Method: "recovery_code", Asked: true, Others: []string{"totp"}})},
 		{"enrol_codes", func(p *web.Pages, w http.ResponseWriter, r *http.Request) { p.Enrol(w, r, 200, enrolCodes) }},
 		{"enrol_passkey", enrolment(web.Enrol{Method: "passkey", Options: `{"challenge":"AAAA"}`, Codes: recoveryCodes(), Others: []string{"totp", "email_code"}})},

@@ -72,12 +72,13 @@ func (g *Gateway) verdict(r *http.Request) (*auth.Person, error) {
 	if x := exchangeOf(r); x != nil {
 		x.person = p
 	}
+	who := by(p, clientip.From(r.Context()))
 	switch {
 	case refusal != nil:
 		g.log().LogAttrs(r.Context(), slog.LevelWarn, "forward-auth refused",
 			slog.String("request_id", web.RequestID(r.Context())), slog.String("reason", web.Code(auth.ErrForbidden)), slog.Any("error", refusal))
 		return nil, auth.ErrForbidden
-	case rt != nil && !rt.access.admits(p), allowed != nil && !allowed.admits(p):
+	case rt != nil && !rt.access.admits(who), allowed != nil && !allowed.admits(who):
 		return nil, auth.ErrForbidden
 	}
 	return p, nil
@@ -120,7 +121,7 @@ var allowedParameters = []string{"allowed_groups", "allowed_emails", "allowed_em
 // parseAllowed compiles the allowed_* parameters; nil when there is none. One
 // that is present and names nobody admits nobody, and one that is misspelt is
 // an error: neither may open what it was meant to narrow.
-func parseAllowed(query string) (matcher, error) {
+func parseAllowed(query string) (*rule, error) {
 	if query == "" {
 		return nil, nil
 	}

@@ -182,7 +182,7 @@ func (g *Gateway) serve(x *exchange, r *http.Request) error {
 	if rt.own {
 		return g.serveOwn(x, r)
 	}
-	if x.person, err = g.admit(r, rt); err != nil {
+	if x.person, err = g.admit(x, r, rt); err != nil {
 		return err
 	}
 	return g.forward(x, r)
@@ -203,7 +203,7 @@ func (g *Gateway) serveOwn(x *exchange, r *http.Request) error {
 
 // admit returns the person of a request whom the route lets pass. On a public
 // route a session that cannot be checked means no identity.
-func (g *Gateway) admit(r *http.Request, rt *route) (*auth.Person, error) {
+func (g *Gateway) admit(x *exchange, r *http.Request, rt *route) (*auth.Person, error) {
 	if rt.public && r.Header["Cookie"] == nil {
 		return nil, nil
 	}
@@ -217,8 +217,8 @@ func (g *Gateway) admit(r *http.Request, rt *route) (*auth.Person, error) {
 		return nil, err
 	case p == nil:
 		return nil, auth.ErrUnauthenticated
-	case !rt.access.admits(p):
-		return p, fmt.Errorf("judge access to %s: %w", rt.name, auth.ErrForbidden)
+	case !rt.access.admits(by(p, x.peer)):
+		return p, rt.forbids(by(p, x.peer))
 	}
 	return p, nil
 }

@@ -114,7 +114,7 @@ func (g *Gateway) check(ctx context.Context, x *exchange) {
 	switch {
 	case err == nil && p == nil:
 		err = auth.ErrUnauthenticated
-	case err == nil && !x.route.access.admits(p):
+	case err == nil && !x.route.access.admits(by(p, x.peer)):
 		err = auth.ErrForbidden
 	case err == nil:
 		x.checked = g.now()

@@ -1,10 +1,12 @@
 package proxy
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 
 	"gatehouse/auth"
+	"gatehouse/internal/clientip"
 	"gatehouse/internal/config"
 )
 
@@ -20,106 +22,154 @@ const (
 	yes
 )
 
-// A matcher is one compiled part of an access rule.
-type matcher func(*auth.Person) verdict
+func (v verdict) String() string { return [...]string{"no", "unknown", "yes"}[v] }
 
-// admits reports whether the rule lets the person in. What cannot be
-// evaluated denies.
-func (m matcher) admits(p *auth.Person) bool { return m(p) == yes }
+// asker is whom an access rule judges.
+type asker struct {
+	person *auth.Person
+	client netip.Addr // invalid: not known
+}
+
+// by is a person who asks from the other end of a connection. What a trusted
+// proxy does not say of its client is not known: its own address is not the
+// client's.
+func by(p *auth.Person, peer clientip.Peer) asker {
+	a := asker{person: p, client: peer.Client}
+	if peer.Trusted && peer.Client == peer.Addr {
+		a.client = netip.Addr{}
+	}
+	return a
+}
+
+// A rule is a compiled access rule, or a part of one: a requirement that tests
+// the asker, or parts that are joined.
+type rule struct {
+	kind   string   // of an auth.Requirement
+	values []string // as the configuration has them
+	test   func(asker) verdict
+	parts  []rule // of all, any and not
+}
+
+// judge evaluates the rule.
+func (r *rule) judge(a asker) verdict {
+	switch r.kind {
+	case auth.RequireAll:
+		v := yes
+		for i := range r.parts {
+			v = min(v, r.parts[i].judge(a))
+		}
+		return v
+	case auth.RequireAny:
+		v := no
+		for i := range r.parts {
+			v = max(v, r.parts[i].judge(a))
+		}
+		return v
+	case auth.RequireNot:
+		return yes - r.parts[0].judge(a)
+	}
+	return r.test(a)
+}
+
+// admits reports whether the rule lets the asker in. What cannot be evaluated
+// denies.
+func (r *rule) admits(a asker) bool { return r.judge(a) == yes }
+
+// missing is what keeps the asker out, of a rule that does.
+func (r *rule) missing(a asker) (all []auth.Requirement) {
+	if r.admits(a) {
+		return nil
+	}
+	if r.kind != auth.RequireAll {
+		return []auth.Requirement{r.requirement()}
+	}
+	for i := range r.parts {
+		all = append(all, r.parts[i].missing(a)...)
+	}
+	return all
+}
+
+// requirement is the rule as it stands.
+func (r *rule) requirement() auth.Requirement {
+	q := auth.Requirement{Kind: r.kind, Values: r.values}
+	for i := range r.parts {
+		q.Parts = append(q.Parts, r.parts[i].requirement())
+	}
+	return q
+}
+
+// forbids is the error of an asker whom the route's rule keeps out.
+func (rt *route) forbids(a asker) error {
+	return &auth.Forbidden{Route: rt.name, Missing: rt.access.missing(a), Contact: rt.contact}
+}
+
+// everybody is the rule that admits whoever is signed in.
+func everybody() *rule { return &rule{kind: auth.RequireAll} }
 
 // compileAccess compiles an access rule: every key that is set must hold. The
 // zero rule admits every person. A list that is set and empty admits nobody.
-func compileAccess(a config.Access) matcher {
+func compileAccess(a config.Access) *rule {
 	if a.Public {
-		return func(*auth.Person) verdict { return yes }
+		return everybody()
 	}
-	var every []matcher
-	if a.Groups != nil {
-		every = append(every, matchGroups(a.Groups))
+	var every []rule
+	leaf := func(kind string, values []string, test func(asker) verdict) {
+		if values != nil {
+			every = append(every, rule{kind: kind, values: values, test: test})
+		}
 	}
-	if a.Users != nil {
-		every = append(every, matchValue(a.Users, func(p *auth.Person) string { return p.User }))
-	}
-	if a.Emails != nil {
-		every = append(every, matchValue(lowered(a.Emails), email))
-	}
-	if a.EmailDomains != nil {
-		every = append(every, matchValue(lowered(a.EmailDomains), emailDomain))
-	}
-	if a.Connections != nil {
-		every = append(every, matchValue(a.Connections, func(p *auth.Person) string { return p.Connection }))
-	}
+	leaf(auth.RequireGroups, a.Groups, matchGroups(a.Groups))
+	leaf(auth.RequireUsers, a.Users, matchValue(a.Users, func(p *auth.Person) string { return p.User }))
+	leaf(auth.RequireEmails, a.Emails, matchValue(lowered(a.Emails), email))
+	leaf(auth.RequireEmailDomains, a.EmailDomains, matchValue(lowered(a.EmailDomains), emailDomain))
+	leaf(auth.RequireConnections, a.Connections, matchValue(a.Connections, func(p *auth.Person) string { return p.Connection }))
 	if a.Local != nil {
-		every = append(every, matchLocal(*a.Local))
+		leaf(auth.RequireLocal, []string{map[bool]string{true: "true", false: "false"}[*a.Local]}, matchLocal(*a.Local))
 	}
-	if a.AMR != nil {
-		every = append(every, matchAMR(a.AMR))
+	leaf(auth.RequireAMR, a.AMR, matchAMR(a.AMR))
+	leaf(auth.RequireACR, a.ACR, matchValue(a.ACR, func(p *auth.Person) string { return p.ACR }))
+	leaf(auth.RequireAddresses, a.ClientAddresses, matchAddress(a.ClientAddresses))
+	join := func(kind string, rules []config.Access) {
+		if rules == nil {
+			return
+		}
+		r := rule{kind: kind}
+		for _, part := range rules {
+			r.parts = append(r.parts, *compileAccess(part))
+		}
+		if len(r.parts) == 0 { // nobody
+			r = rule{kind: kind, test: func(asker) verdict { return no }}
+			r.kind = auth.RequireNobody
+		}
+		every = append(every, r)
 	}
-	if a.All != nil {
-		every = append(every, matchAll(compileAll(a.All)))
-	}
-	if a.Any != nil {
-		every = append(every, matchAny(compileAll(a.Any)))
-	}
+	join(auth.RequireAll, a.All)
+	join(auth.RequireAny, a.Any)
 	if a.Not != nil {
-		every = append(every, matchNot(compileAccess(*a.Not)))
+		every = append(every, rule{kind: auth.RequireNot, parts: []rule{*compileAccess(*a.Not)}})
 	}
-	if len(every) == 0 {
-		return func(*auth.Person) verdict { return yes }
+	if len(every) == 1 {
+		return &every[0]
 	}
-	return matchAll(every)
+	return &rule{kind: auth.RequireAll, parts: every}
 }
 
 // narrower reports whether the rule admits fewer people than "authenticated".
 func narrower(a config.Access) bool {
 	return !a.Public && (a.Groups != nil || a.Users != nil || a.Emails != nil || a.EmailDomains != nil ||
-		a.Connections != nil || a.Local != nil || a.AMR != nil || a.All != nil || a.Any != nil || a.Not != nil)
-}
-
-func compileAll(rules []config.Access) []matcher {
-	all := make([]matcher, len(rules))
-	for i, a := range rules {
-		all[i] = compileAccess(a)
-	}
-	return all
-}
-
-func matchAll(all []matcher) matcher {
-	return func(p *auth.Person) verdict {
-		v := yes
-		for _, m := range all {
-			v = min(v, m(p))
-		}
-		if len(all) == 0 {
-			return no
-		}
-		return v
-	}
-}
-
-func matchAny(any []matcher) matcher {
-	return func(p *auth.Person) verdict {
-		v := no
-		for _, m := range any {
-			v = max(v, m(p))
-		}
-		return v
-	}
-}
-
-func matchNot(m matcher) matcher {
-	return func(p *auth.Person) verdict { return yes - m(p) }
+		a.Connections != nil || a.Local != nil || a.AMR != nil || a.ACR != nil || a.ClientAddresses != nil ||
+		a.All != nil || a.Any != nil || a.Not != nil)
 }
 
 // matchGroups: an account has exactly the groups that the user store says. A
 // pass-through identity whose source sent no groups at all may be in any
 // (Entra leaves the claim out when there are too many).
-func matchGroups(groups []string) matcher {
-	return func(p *auth.Person) verdict {
-		if p.Groups == nil && p.Account == "" {
+func matchGroups(groups []string) func(asker) verdict {
+	return func(a asker) verdict {
+		if a.person.Groups == nil && a.person.Account == "" {
 			return unknown
 		}
-		for _, g := range p.Groups {
+		for _, g := range a.person.Groups {
 			if slices.Contains(groups, g) {
 				return yes
 			}
@@ -128,12 +178,12 @@ func matchGroups(groups []string) matcher {
 	}
 }
 
-func matchAMR(methods []string) matcher {
-	return func(p *auth.Person) verdict {
-		if len(p.AMR) == 0 {
+func matchAMR(methods []string) func(asker) verdict {
+	return func(a asker) verdict {
+		if len(a.person.AMR) == 0 {
 			return unknown
 		}
-		for _, m := range p.AMR {
+		for _, m := range a.person.AMR {
 			if slices.Contains(methods, m) {
 				return yes
 			}
@@ -142,22 +192,44 @@ func matchAMR(methods []string) matcher {
 	}
 }
 
-func matchLocal(want bool) matcher {
-	return func(p *auth.Person) verdict {
+func matchLocal(want bool) func(asker) verdict {
+	return func(a asker) verdict {
 		switch {
-		case p.Connection == "":
+		case a.person.Connection == "":
 			return unknown
-		case p.IsLocal() == want:
+		case a.person.IsLocal() == want:
 			return yes
 		}
 		return no
 	}
 }
 
+// matchAddress looks at where the request comes from. CIDRs were validated: one
+// that cannot be read has nobody in it.
+func matchAddress(cidrs []string) func(asker) verdict {
+	var ranges []netip.Prefix
+	for _, c := range cidrs {
+		if p, err := netip.ParsePrefix(c); err == nil {
+			ranges = append(ranges, p)
+		}
+	}
+	return func(a asker) verdict {
+		if !a.client.IsValid() {
+			return unknown
+		}
+		for _, p := range ranges {
+			if p.Contains(a.client) {
+				return yes
+			}
+		}
+		return no
+	}
+}
+
 // matchValue compares one value of the person byte for byte.
-func matchValue(list []string, value func(*auth.Person) string) matcher {
-	return func(p *auth.Person) verdict {
-		v := value(p)
+func matchValue(list []string, value func(*auth.Person) string) func(asker) verdict {
+	return func(a asker) verdict {
+		v := value(a.person)
 		switch {
 		case v == "":
 			return unknown

@@ -1,9 +1,13 @@
 package proxy
 
 import (
+	"net/netip"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"gatehouse/auth"
+	"gatehouse/internal/clientip"
 	"gatehouse/internal/config"
 )
 
@@ -16,6 +20,7 @@ func TestAccess(t *testing.T) {
 	lonely := &auth.Person{User: "carl", Connection: "local", Account: "3"}            // an account without groups
 	odd := &auth.Person{User: "o", Email: "a@acme.example@evil", Groups: []string{""}} // no honest domain
 	empty := &auth.Person{}
+	high := &auth.Person{User: "h", ACR: "gold"}
 	for _, tt := range []struct {
 		name string
 		rule access
@@ -33,6 +38,8 @@ func TestAccess(t *testing.T) {
 		{"local", access{Local: &yes}, []*auth.Person{ann, lonely}, []*auth.Person{bob, empty}},
 		{"not local", access{Local: &no}, []*auth.Person{bob}, []*auth.Person{ann, empty}},
 		{"amr", access{AMR: []string{"otp", "hwk"}}, []*auth.Person{ann}, []*auth.Person{bob}},
+		{"acr", access{ACR: []string{"gold", "silver"}}, []*auth.Person{high}, []*auth.Person{ann, empty}},
+		{"not acr", access{Not: &access{ACR: []string{"gold"}}}, nil, []*auth.Person{high, ann}},
 		{"all keys must hold", access{Groups: []string{"dev"}, Local: &yes}, []*auth.Person{ann}, []*auth.Person{bob, lonely}},
 		{"any", access{Any: []access{{Users: []string{"acme:7"}}, {Groups: []string{"staff"}}}}, []*auth.Person{ann, bob}, []*auth.Person{unsaid, lonely}},
 		{"all", access{All: []access{{Groups: []string{"dev"}}, {Groups: []string{"staff"}}}}, []*auth.Person{ann}, []*auth.Person{bob}},
@@ -54,15 +61,67 @@ func TestAccess(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			m := compileAccess(tt.rule)
 			for _, p := range tt.in {
-				if !m.admits(p) {
+				if !m.admits(asker{person: p}) {
 					t.Errorf("%q is denied", p.User)
 				}
 			}
 			for _, p := range tt.out {
-				if m.admits(p) {
+				if m.admits(asker{person: p}) {
 					t.Errorf("%q is admitted", p.User)
 				}
 			}
 		})
+	}
+}
+
+// Attack: come through a proxy that says nothing of its clients, whose own
+// address is one of those that may pass.
+func TestAccessByAddress(t *testing.T) {
+	office := netip.MustParseAddr("10.1.2.3")
+	rule := config.Access{ClientAddresses: []string{"10.0.0.0/8", "2001:db8::/32"}}
+	m, not := compileAccess(rule), compileAccess(config.Access{Not: &rule})
+	for _, tt := range []struct {
+		name      string
+		peer      clientip.Peer
+		want, out bool
+	}{
+		{"direct", clientip.Peer{Addr: office, Client: office}, true, false},
+		{"elsewhere", clientip.Peer{Addr: netip.MustParseAddr("192.0.2.1"), Client: netip.MustParseAddr("192.0.2.1")}, false, true},
+		{"told by a proxy", clientip.Peer{Addr: netip.MustParseAddr("192.0.2.1"), Client: office, Trusted: true}, true, false},
+		{"elsewhere, told by a proxy of the office", clientip.Peer{Addr: office, Client: netip.MustParseAddr("192.0.2.1"), Trusted: true}, false, true},
+		{"a proxy of the office that does not tell", clientip.Peer{Addr: office, Client: office, Trusted: true}, false, false},
+		{"a socket", clientip.Peer{}, false, false},
+		{"the other family", clientip.Peer{Client: netip.MustParseAddr("2001:db8::1")}, true, false},
+	} {
+		who := by(&auth.Person{}, tt.peer)
+		if m.admits(who) != tt.want || not.admits(who) != tt.out {
+			t.Errorf("%s: %v, and not: %v", tt.name, m.admits(who), not.admits(who))
+		}
+	}
+}
+
+// What is missing is what would have to change, and nothing that holds.
+func TestMissing(t *testing.T) {
+	m := compileAccess(config.Access{
+		Groups: []string{"staff"}, AMR: []string{"mfa"},
+		Any: []config.Access{{Users: []string{"zed"}}, {Groups: []string{"admins"}, EmailDomains: []string{"acme.example"}}},
+		Not: &config.Access{Connections: []string{"partner"}},
+	})
+	who := asker{person: &auth.Person{User: "ann", Groups: []string{"staff"}, Connection: "acme", Account: "1"}}
+	want := []auth.Requirement{
+		{Kind: auth.RequireAMR, Values: []string{"mfa"}},
+		{Kind: auth.RequireAny, Parts: []auth.Requirement{
+			{Kind: auth.RequireUsers, Values: []string{"zed"}},
+			{Kind: auth.RequireAll, Parts: []auth.Requirement{
+				{Kind: auth.RequireGroups, Values: []string{"admins"}}, {Kind: auth.RequireEmailDomains, Values: []string{"acme.example"}},
+			}},
+		}},
+	}
+	if diff := cmp.Diff(want, m.missing(who)); diff != "" {
+		t.Error(diff)
+	}
+	who.person = &auth.Person{User: "zed", Groups: []string{"staff"}, Connection: "acme", Account: "1", AMR: []string{"mfa"}}
+	if got := m.missing(who); len(got) != 0 {
+		t.Errorf("somebody who is admitted lacks %v", got)
 	}
 }

@@ -25,7 +25,8 @@ type route struct {
 
 	public       bool
 	narrow       bool // admits fewer people than "authenticated"
-	access       matcher
+	access       *rule
+	contact      string // whom to ask who is refused
 	strip        bool
 	address      upstream
 	upstreamHost string // Host for the upstream; empty: the client's
@@ -52,6 +53,7 @@ func compileRoute(c config.Route) (*route, error) {
 		public:  c.Access.Public,
 		narrow:  narrower(c.Access),
 		access:  compileAccess(c.Access),
+		contact: c.Contact,
 		strip:   c.StripPrefix,
 		timeout: c.Timeout,
 	}

@@ -3,6 +3,7 @@ package test
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,7 +18,7 @@ func TestAccessRules(t *testing.T) {
 	t.Parallel()
 	idp := badidp.Start(t)
 	idp.SetPersona("fay", map[string]any{ // an account by JIT
-		"sub": "1", "preferred_username": "fay", "email": "fay@corp.example", "email_verified": true, "groups": []any{"staff"}, "amr": []any{"pwd", "mfa"},
+		"sub": "1", "preferred_username": "fay", "email": "fay@corp.example", "email_verified": true, "groups": []any{"staff"}, "amr": []any{"pwd", "mfa"}, "acr": "gold",
 	}, nil)
 	idp.SetPersona("gil", map[string]any{ // passes through, and nothing is known of groups and amr
 		"sub": "2", "preferred_username": "gil", "email": "gil@corp.example", "email_verified": false,
@@ -43,6 +44,13 @@ func TestAccessRules(t *testing.T) {
 		{"{local: false}", "fay gil"},
 		{"{amr: [pwd]}", "root pat kim fay"},
 		{"{amr: [mfa]}", "fay"},
+		{"{acr: [silver, gold]}", "fay"},
+		{"{acr: [gol]}", ""},
+		{"{not: {acr: [gold]}}", ""}, // of the others none is known
+		{"{client_addresses: [127.0.0.0/8, 192.0.2.1]}", "root pat kim fay gil"},
+		{"{client_addresses: [192.0.2.0/24]}", ""},
+		{"{not: {client_addresses: [192.0.2.0/24]}}", "root pat kim fay gil"},
+		{"{any: [{client_addresses: [192.0.2.0/24]}, {groups: [admins]}]}", "root"},
 		{"{groups: [staff], email_domains: [corp.example], local: true}", "root pat"},
 		{"{any: [{groups: [admins]}, {connections: [partner]}]}", "root gil"},
 		{"{all: [{groups: [staff]}, {any: [{users: [pat]}, {users: [fay]}]}]}", "pat fay"},
@@ -58,7 +66,8 @@ func TestAccessRules(t *testing.T) {
 		routes = append(routes, fmt.Sprintf(`path: /%d/, upstream: "static:204", access: %s`, i, tt.rule))
 	}
 	g := servers.StartGateway(t, binary, proxyText("", routes, "connections:\n"+
-		connectionText("acme", idp.URL())+connectionText("partner", idp.URL(), "jit: {enabled: false}")))
+		connectionText("acme", idp.URL())+connectionText("partner", idp.URL(), "jit: {enabled: false}"),
+		`contact: "the service desk <desk@corp.example>"`))
 	people := map[string]*visitor{
 		"root": newLocal(t, g, "root", "--email", "root@corp.example", "--group", "admins", "--group", "staff"),
 		"pat":  newLocal(t, g, "pat", "--email", "pat@corp.example", "--group", "staff"),
@@ -86,6 +95,34 @@ func TestAccessRules(t *testing.T) {
 		}
 	}
 
+	// Who is refused learns what is missing, and whom to ask; not who else may.
+	refused := func(rule, name string, headers ...string) reply {
+		t.Helper()
+		i := slices.IndexFunc(rules, func(r struct{ rule, admits string }) bool { return r.rule == rule })
+		return people[name].look(fmt.Sprintf("%s/%d/x", g.URL, i), headers...).wants(t, http.StatusForbidden)
+	}
+	for _, page := range []struct{ rule, name, says string }{
+		{"{groups: [admins, owners]}", "pat", "membership in one of the groups admins, owners"},
+		{"{groups: [staff], email_domains: [corp.example], local: true}", "fay", "a sign-in with a password of this site"},
+		{"{amr: [mfa]}", "gil", "a sign-in with a second factor"},
+		{"{client_addresses: [192.0.2.0/24]}", "pat", "a network from which it may be opened"},
+		{"{users: [pat, fay]}", "kim", "a place on the list of people who may open it"},
+		{"{any: [{groups: [admins]}, {connections: [partner]}]}", "kim", "one of these: membership in the group admins; or a sign-in by partner"},
+	} {
+		refused(page.rule, page.name).says(t, http.StatusForbidden, "What is missing", "<li>"+page.says+"</li>", "ask the service desk &lt;desk@corp.example&gt;")
+	}
+	if text := refused("{users: [pat, fay]}", "kim").Text; strings.Contains(text, "fay") {
+		t.Errorf("the page names who may pass:\n%s", text)
+	}
+	var answer struct {
+		Error, Contact string
+		Missing        []string
+	}
+	decode(t, refused("{groups: [staff], email_domains: [corp.example], local: true}", "gil", api...).Text, &answer)
+	if answer.Error != "forbidden" || len(answer.Missing) != 3 || answer.Contact != "the service desk <desk@corp.example>" {
+		t.Errorf("a program is told %+v", answer)
+	}
+
 	// A change acts on the next request.
 	const staff = "/1/x"
 	people["pat"].look(g.URL+staff).wants(t, http.StatusNoContent)
@@ -97,4 +134,38 @@ func TestAccessRules(t *testing.T) {
 	people["root"].look(g.URL+staff, api...).wants(t, http.StatusUnauthorized)
 	run(t, g, "user", "enable", "root")
 	people["root"].look(g.URL+staff, api...).wants(t, http.StatusUnauthorized)
+}
+
+// TestClientAddresses: where a request comes from is what the connection says,
+// or a proxy that is trusted. Attack: say so oneself, from elsewhere.
+func TestClientAddresses(t *testing.T) {
+	t.Parallel()
+	rules := []string{
+		`path: /office/, upstream: "static:204", access: {client_addresses: [198.51.100.0/24]}`,
+		`path: /abroad/, upstream: "static:204", access: {not: {client_addresses: [198.51.100.0/24]}}`,
+		`path: /here/, upstream: "static:204", access: {client_addresses: [127.0.0.0/8]}`,
+	}
+	const office, abroad = "198.51.100.7", "203.0.113.7"
+	for _, tt := range []struct {
+		server, said         string
+		office, abroad, here int
+	}{
+		{"", office, 403, 204, 204}, // nobody is trusted
+		{"trusted_proxies: [127.0.0.1]", office, 204, 403, 403},
+		{"trusted_proxies: [127.0.0.1]", abroad, 403, 204, 403},
+		{"trusted_proxies: [127.0.0.1]", "", 403, 403, 403}, // the proxy does not say
+		{"trusted_proxies: [127.0.0.1]", "garbage", 403, 403, 403},
+	} {
+		g := servers.StartGateway(t, binary, proxyText(tt.server, rules))
+		v := newLocal(t, g, "ann")
+		for path, want := range map[string]int{"/office/": tt.office, "/abroad/": tt.abroad, "/here/": tt.here} {
+			var headers []string
+			if tt.said != "" {
+				headers = []string{"X-Forwarded-For", tt.said}
+			}
+			if r := v.look(g.URL+path, headers...); r.StatusCode != want {
+				t.Errorf("%s, who comes from %q, %s: %d, want %d", tt.server, tt.said, path, r.StatusCode, want)
+			}
+		}
+	}
 }

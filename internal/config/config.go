@@ -22,6 +22,7 @@ type Config struct {
 	IdentityHeaders IdentityHeaders
 	Routes          []Route // first the host, then the longest path decides; not the order
 	APIPaths        []string
+	Contact         string // of routes that have none of their own
 	Log             Log
 }
 
@@ -340,6 +341,7 @@ type Route struct {
 	StripPrefix bool
 	HostHeader  string        // pass | upstream
 	Timeout     time.Duration // until response headers
+	Contact     string        // whom to ask who is refused; "": the people who run the application
 }
 
 // Values of Route.HostHeader.
@@ -360,9 +362,12 @@ type Access struct {
 	Connections  []string
 	Local        *bool
 	AMR          []string
-	All          []Access
-	Any          []Access
-	Not          *Access
+	ACR          []string
+	// ClientAddresses are CIDRs, masked and not IPv4-mapped.
+	ClientAddresses []string
+	All             []Access
+	Any             []Access
+	Not             *Access
 }
 
 // Log is how the server logs.

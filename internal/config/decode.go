@@ -22,6 +22,7 @@ func (l *loader) config(root *yaml.Node) *Config {
 		Mail:        mailing(o.object("mail")),
 		Routes:      routes(o),
 		APIPaths:    o.texts("api_paths"),
+		Contact:     o.text("contact", ""),
 		Log:         logging(o.object("log")),
 	}
 	c.JITProvisioning = jitProvisioning(o.object("jit_provisioning"))

@@ -34,6 +34,7 @@ func route(o *object) Route {
 		StripPrefix: o.flag("strip_prefix", false),
 		HostHeader:  o.choice("host_header", HostPass, HostPass, HostUpstream),
 		Timeout:     o.duration("timeout", 30*time.Second),
+		Contact:     o.text("contact", ""),
 	}
 }
 
@@ -67,14 +68,16 @@ func (l *loader) access(n *yaml.Node, path string, depth int) Access {
 	o := l.object(n, path)
 	defer o.done()
 	a := Access{
-		Groups:       o.needed("groups"),
-		Users:        o.needed("users"),
-		Emails:       o.needed("emails"),
-		EmailDomains: o.needed("email_domains"),
-		Connections:  o.needed("connections"),
-		AMR:          o.needed("amr"),
-		All:          o.rules("all", depth),
-		Any:          o.rules("any", depth),
+		Groups:          o.needed("groups"),
+		Users:           o.needed("users"),
+		Emails:          o.needed("emails"),
+		EmailDomains:    o.needed("email_domains"),
+		Connections:     o.needed("connections"),
+		AMR:             o.needed("amr"),
+		ACR:             o.needed("acr"),
+		ClientAddresses: o.needed("client_addresses"),
+		All:             o.rules("all", depth),
+		Any:             o.rules("any", depth),
 	}
 	if n, path := o.take("local"); n != nil {
 		local := l.flag(n, path, true)

@@ -101,13 +101,15 @@ routes:
     host: App.Example.com.
     methods: [get, POST]
     upstream: https://127.0.0.1:8443
-    access: {groups: [a], users: [b], emails: [C@d.example, "Kate@d.example"], email_domains: [E.example], connections: [acme, local], local: "false", amr: [mfa], all: [{users: [f]}], any: [{users: [g]}, {local: true}], not: {users: [h]}}
+    access: {groups: [a], users: [b], emails: [C@d.example, "Kate@d.example"], email_domains: [E.example], connections: [acme, local], local: "false", amr: [mfa], acr: [gold], client_addresses: [10.1.2.3/8, "::ffff:192.0.2.7"], all: [{users: [f]}], any: [{users: [g]}, {local: true}], not: {users: [h]}}
     strip_prefix: true
     host_header: Upstream
     timeout: 1m30s
+    contact: the owners
   - {path: /open, upstream: "file:www", access: Public}
   - {path: /sock, upstream: "unix:///run/app.sock"}
 api_paths: [/api/]
+contact: desk@acme.example
 log: {level: DEBUG, format: Text}
 `)
 	yes, no, empty := true, false, ""
@@ -192,15 +194,16 @@ log: {level: DEBUG, format: Text}
 				Line: 68, Path: "/app/", Host: "app.example.com", Methods: []string{"GET", "POST"}, Upstream: "https://127.0.0.1:8443",
 				Access: Access{
 					Groups: []string{"a"}, Users: []string{"b"}, Emails: []string{"c@d.example", "Kate@d.example"}, EmailDomains: []string{"e.example"},
-					Connections: []string{"acme", "local"}, Local: &no, AMR: []string{"mfa"},
+					Connections: []string{"acme", "local"}, Local: &no, AMR: []string{"mfa"}, ACR: []string{"gold"}, ClientAddresses: []string{"10.0.0.0/8", "192.0.2.7/32"},
 					All: []Access{{Users: []string{"f"}}}, Any: []Access{{Users: []string{"g"}}, {Local: &yes}}, Not: &Access{Users: []string{"h"}},
 				},
-				StripPrefix: true, HostHeader: HostUpstream, Timeout: 90 * time.Second,
+				StripPrefix: true, HostHeader: HostUpstream, Timeout: 90 * time.Second, Contact: "the owners",
 			},
-			{Line: 76, Path: "/open", Upstream: "file:" + filepath.Join(dir, "www"), Access: Access{Public: true}, HostHeader: HostPass, Timeout: 30 * time.Second},
-			{Line: 77, Path: "/sock", Upstream: "unix:///run/app.sock", HostHeader: HostPass, Timeout: 30 * time.Second},
+			{Line: 77, Path: "/open", Upstream: "file:" + filepath.Join(dir, "www"), Access: Access{Public: true}, HostHeader: HostPass, Timeout: 30 * time.Second, Contact: "desk@acme.example"},
+			{Line: 78, Path: "/sock", Upstream: "unix:///run/app.sock", HostHeader: HostPass, Timeout: 30 * time.Second, Contact: "desk@acme.example"},
 		},
 		APIPaths: []string{"/api/"},
+		Contact:  "desk@acme.example",
 		Log:      Log{Level: "debug", Format: "text"},
 	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {

@@ -25,6 +25,9 @@ func (l *loader) validateRoutes(c *Config) {
 		l.validateMethods(at+".methods", r.Methods)
 		l.validateUpstream(at+".upstream", r, c)
 		l.validateAccess(at+".access", &r.Access, c)
+		if r.Contact == "" {
+			r.Contact = c.Contact
+		}
 		l.validateDuration(at+".timeout", r.Timeout, time.Millisecond, 24*time.Hour)
 		if r.StripPrefix && !strings.HasSuffix(r.Path, "/") {
 			l.problem(at+".strip_prefix", "there is nothing left of a path that is exactly "+quote(r.Path), "end the path in /, or remove strip_prefix")
@@ -199,6 +202,10 @@ func (l *loader) validateAccess(path string, a *Access, c *Config) {
 	l.validateGroups(path+".groups", a.Groups)
 	l.validateGroups(path+".users", a.Users)
 	l.validateGroups(path+".amr", a.AMR)
+	l.validateGroups(path+".acr", a.ACR)
+	for i, addresses := range a.ClientAddresses {
+		a.ClientAddresses[i] = l.validateRange(index(path+".client_addresses", i), addresses)
+	}
 	for i := range a.All {
 		l.validateAccess(index(path+".all", i), &a.All[i], c)
 	}

@@ -106,13 +106,22 @@ func (l *loader) validatePeer(path, value string) string {
 	if strings.EqualFold(value, "unix") {
 		return "unix"
 	}
+	return l.addressRange(path, value, "write a CIDR such as 10.0.0.0/8, or unix")
+}
+
+// validateRange is validatePeer for clients.
+func (l *loader) validateRange(path, value string) string {
+	return l.addressRange(path, value, "write a CIDR such as 10.0.0.0/8")
+}
+
+func (l *loader) addressRange(path, value, do string) string {
 	if addr, err := netip.ParseAddr(value); err == nil && addr.Zone() == "" {
 		addr = addr.Unmap()
 		return netip.PrefixFrom(addr, addr.BitLen()).String()
 	}
 	prefix, err := netip.ParsePrefix(value)
 	if err != nil {
-		l.problem(path, l.show(path, value)+" is not a range of addresses", "write a CIDR such as 10.0.0.0/8, or unix")
+		l.problem(path, l.show(path, value)+" is not a range of addresses", do)
 		return value
 	}
 	if addr := prefix.Addr(); addr.Is4In6() && prefix.Bits() >= 96 {

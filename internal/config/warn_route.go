@@ -100,6 +100,8 @@ func asStrict(s, r Access) bool {
 		{s.EmailDomains, r.EmailDomains},
 		{s.Connections, r.Connections},
 		{s.AMR, r.AMR},
+		{s.ACR, r.ACR},
+		{s.ClientAddresses, r.ClientAddresses},
 	}
 	for _, list := range lists {
 		if len(list.r) > 0 && (len(list.s) == 0 || !within(list.s, list.r)) {

@@ -31,6 +31,7 @@ func (t *tryAt) Unwrap() error { return t.error }
 type failurePage struct {
 	Status              int
 	Title, Text, Advice string
+	Missing             []string // what a rule asks for, and the person has not
 	Decision            string
 	Wait                time.Duration
 	Links               []link
@@ -40,6 +41,10 @@ type link struct{ Text, URL string }
 
 func (p *Pages) failurePage(r *http.Request, err error, f failure) failurePage {
 	page := failurePage{Status: f.status, Title: f.title, Text: f.text, Advice: f.advice, Decision: Decision(err)}
+	contact := ""
+	if page.Missing, contact = missing(err); contact != "" {
+		page.Advice = "If you need it, ask " + contact + ", or use another account."
+	}
 	if _, ok := errors.AsType[*auth.Throttled](err); ok {
 		page.Wait = f.retry
 	}

@@ -137,6 +137,10 @@ type failureJSON struct {
 	// DecisionID is the id of the decision that refused somebody: an
 	// administrator finds it in the log.
 	DecisionID string `json:"decision_id,omitempty"`
+	// Missing is what a rule asks for and the person has not, in words, and
+	// Contact whom to ask.
+	Missing []string `json:"missing,omitempty"`
+	Contact string   `json:"contact,omitempty"`
 }
 
 func writeJSON(w http.ResponseWriter, status int, f failureJSON) {

@@ -169,6 +169,9 @@ func gallery(t testing.TB) []exhibit {
 		{"error_state", fails(web.TryAt(auth.ErrInvalidState, "/oauth2/sign_in?rd=%2Freports", ""))},
 		{"error_provider", fails(web.TryAt(auth.ErrProviderDown, "/oauth2/sign_in?rd=%2Freports", "/oauth2/start?connection=acme&rd=%2Freports"))},
 		{"error_forbidden", fails(auth.ErrForbidden)},
+		{"error_forbidden_why", fails(&auth.Forbidden{Route: "/admin/", Contact: "the service desk, desk@acme.example", Missing: []auth.Requirement{
+			{Kind: auth.RequireGroups, Values: []string{"admins", "operators"}}, {Kind: auth.RequireAMR, Values: []string{auth.MethodMFA}},
+		}})},
 		{"error_disabled", fails(&auth.Denied{Reason: auth.DeniedDisabled, Connection: "acme", Detail: "account 4711 is disabled"})},
 		{"error_unconfirmable", fails(web.TryAt(&auth.Denied{Reason: auth.DeniedUnconfirmable, Connection: "acme", Decision: "01jd3q6zk4x8"}, "/oauth2/sign_in?rd=%2Freports", ""))},
 		{"error_not_a_proof", fails(web.TryAt(&auth.Denied{Reason: auth.DeniedProof, Connection: "partner", Decision: "01jd3q6zk4x8"}, "/oauth2/confirm", ""))},

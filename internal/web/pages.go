@@ -135,7 +135,10 @@ func (p *Pages) Error(w http.ResponseWriter, r *http.Request, err error) {
 		SetRetryAfter(w, f.retry)
 	}
 	if !WantsPage(r) {
-		writeJSON(w, f.status, failureJSON{Error: f.code, Message: f.text, RequestID: RequestID(r.Context()), DecisionID: Decision(err)})
+		what, contact := missing(err)
+		writeJSON(w, f.status, failureJSON{
+			Error: f.code, Message: f.text, RequestID: RequestID(r.Context()), DecisionID: Decision(err), Missing: what, Contact: contact,
+		})
 		return
 	}
 	p.show(w, r, f.status, "error", p.failurePage(r, err, f))

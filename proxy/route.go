@@ -16,6 +16,7 @@ import (
 // they go. A route of Gatehouse's own (prefix, /ping, ...) has no upstream.
 type route struct {
 	name    string // host and path, for logs
+	line    int    // in the configuration
 	host    string
 	path    string // as spelled() compares it, without the slash of a subtree
 	subtree bool
@@ -47,6 +48,7 @@ func compileRoute(c config.Route) (*route, error) {
 	}
 	rt := &route{
 		name:    c.Host + c.Path,
+		line:    c.Line,
 		host:    strings.TrimSuffix(strings.ToLower(c.Host), "."),
 		path:    spelled(t.path),
 		methods: c.Methods,

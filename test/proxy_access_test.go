@@ -95,6 +95,18 @@ func TestAccessRules(t *testing.T) {
 		}
 	}
 
+	// Asked beforehand, the command says the same.
+	for i, tt := range rules {
+		want := 1
+		if slices.Contains(strings.Fields(tt.admits), "fay") {
+			want = 0
+		}
+		args := []string{"why", "--url", fmt.Sprintf("%s/%d/x", g.URL, i), "--user", "fay", "--amr", "pwd,mfa", "--acr", "gold", "--client", "127.0.0.1", "--config", g.Config}
+		if r := g.Run(t, "", args...); r.Code != want {
+			t.Errorf("gatehouse why of %s ends with %d, want %d:\n%s%s", tt.rule, r.Code, want, r.Stdout, r.Stderr)
+		}
+	}
+
 	// Who is refused learns what is missing, and whom to ask; not who else may.
 	refused := func(rule, name string, headers ...string) reply {
 		t.Helper()

@@ -26,6 +26,7 @@ usage: gatehouse COMMAND [flags]
   check     find every problem of a config file  [--config F] [--strict] [--json]
   explain   what an answer of an identity provider would do
                                                  --connection ID --claims F [--live] [--config F] [--json]
+  why       whether a request may pass, and why  --url URL [--user U] [--method M] [--config F] [--json]
   user      add|list|show|history|set|export|disable|enable|delete|set-password|setup-link|reset-mfa|unlock|unlink|inactive
   session   list|end
   mail      list|retry|drop
@@ -55,6 +56,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return runCheck(args, stdout, stderr)
 	case "explain":
 		return runExplain(args, stdin, stdout, stderr)
+	case "why":
+		return runWhy(args, stdout, stderr)
 	case "user":
 		return runUser(args, stdin, stdout, stderr)
 	case "session":

@@ -93,6 +93,8 @@ func (a *administration) run(ctx context.Context, c adminsock.Command, stdout, s
 			return a.outbox(ctx, c.Args[1:], stdout, stderr)
 		case "doctor":
 			return a.doctor(ctx, c.Args[1:], stdout, stderr)
+		case "why":
+			return a.why(ctx, c.Args[1:], stdout, stderr)
 		case "explain":
 			return a.explain(ctx, c.Args[1:], c.Stdin, stdout, stderr)
 		}

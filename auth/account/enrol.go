@@ -89,7 +89,7 @@ func (a *Account) confirm(v *visit) error {
 	if code != "" && len(code) <= maxCode {
 		// Alone, so that a sign-in of somebody else, who may only be the first to
 		// enrol, does not become the second.
-		err = a.Turns.Alone(ctx, account, func(ctx context.Context) error {
+		err = a.alone(v, func(ctx context.Context) error {
 			if fresh, err := a.hasProved(v); err != nil || !fresh {
 				return cmp.Or(err, errNotProved)
 			}

@@ -41,7 +41,7 @@ func (a *Account) rename(v *visit) error {
 func (a *Account) remove(v *visit) error {
 	ctx, account := v.r.Context(), v.session.Account
 	var removed auth.Authenticator
-	err := a.Turns.Alone(ctx, account, func(ctx context.Context) (err error) {
+	err := a.alone(v, func(ctx context.Context) (err error) {
 		removed, err = a.removeAlone(ctx, account, v.form.Get("kind"), v.form.Get("id"))
 		return err
 	})

@@ -33,7 +33,7 @@ func (a *Account) changePassword(v *visit) error {
 	}
 	// Alone: it is the most expensive thing that somebody who is signed in can ask
 	// for, and the second of two would replace what its sender no longer knows.
-	err = a.Turns.Alone(ctx, account, func(ctx context.Context) error {
+	err = a.alone(v, func(ctx context.Context) error {
 		// Before it too: were they not ended afterwards because the store has gone,
 		// the stranger would stay.
 		if _, err := a.Sessions.EndOthers(ctx, account, v.session.ID); err != nil {

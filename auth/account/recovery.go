@@ -26,7 +26,7 @@ func (a *Account) makeCodes(v *visit) error {
 	}
 	codes := a.Recovery.Generate()
 	// Alone: beside a removal of the last factor they would stand by themselves.
-	err = a.Turns.Alone(ctx, account, func(ctx context.Context) error {
+	err = a.alone(v, func(ctx context.Context) error {
 		has, err := a.hasFactor(ctx, account)
 		if err != nil {
 			return err

@@ -177,6 +177,8 @@ func (h *house) Authenticate(r *http.Request) (*auth.Session, *auth.Person, erro
 }
 
 func (h *house) Open(_ context.Context, account string, f func(*auth.Session) error) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	for _, s := range h.sessions {
 		if s.Account == account {
 			if err := f(s); err != nil {

@@ -48,6 +48,11 @@ func (f *Flow) enrol(w http.ResponseWriter, r *http.Request, at parked, method, 
 // own, and whoever holds a stolen password could otherwise enrol a passkey at
 // the moment at which the owner enrols an app, and have both stand.
 func (f *Flow) confirmAlone(ctx context.Context, r *http.Request, at parked, enroller auth.Enroller, code string) error {
+	// The password too: an administrator may have set another and reset the
+	// factors, which are none now.
+	if err := f.stillGood(ctx, at.Pending); err != nil {
+		return err
+	}
 	now, err := f.owing(ctx, at.Pending, at.handle)
 	if err == nil && !now.enrolling {
 		err = fmt.Errorf("second factor: %w: the account has one meanwhile", auth.ErrInvalidState)

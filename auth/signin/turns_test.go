@@ -90,6 +90,20 @@ func TestEnrolmentIsJudgedInItsTurn(t *testing.T) {
 	}
 }
 
+// Attack: likewise, just before an administrator has reset the account and ended
+// its sessions.
+func TestEnrolmentEndsWithTheSessions(t *testing.T) {
+	h := open(t, func(f *signin.Flow) { f.Turns = late{func(string) {}} })
+	thief := h.person()
+	thief.password("alice", "/app")
+	thief.get("/oauth2/mfa")
+	h.flow.Turns = late{func(account string) { h.sessions.ended[account] = h.now() }}
+	thief.post("/oauth2/mfa", url.Values{"code": {"123456"}})
+	if enrolled := h.flow.Factors[0].(*factor).enrolled; len(enrolled) != 0 || thief.signedIn() {
+		t.Errorf("enrolled after the end: %v", enrolled)
+	}
+}
+
 // late is a turn before which somebody else has had theirs.
 type late struct{ theirs func(account string) }
 

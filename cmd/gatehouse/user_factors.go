@@ -100,25 +100,30 @@ func (a *administration) listFactors(ctx context.Context, c *userCommand, accoun
 }
 
 // resetMFA forgets all factors, or one of them. What a lost or stolen app has
-// opened closes: before it too, and in a turn of its own, or who is in a session
-// could enrol a factor just then that stays.
+// opened closes: before it, whoever has the turn, and after it in the same turn,
+// or who is in a session could enrol a factor just then that stays.
 func (a *administration) resetMFA(ctx context.Context, c *userCommand, id string, stderr io.Writer) (decision string, err error) {
 	event, detail := auth.EventFactorsReset, ""
 	if err := a.endAll(ctx, id, stderr); err != nil {
 		return "", err
 	}
+	done := false
 	err = a.turns.Alone(ctx, id, func(ctx context.Context) (err error) {
-		if !c.factor.given {
-			return a.factors.Reset(ctx, id)
+		if c.factor.given {
+			event = auth.EventFactorRemoved
+			detail, err = a.removeFactor(ctx, id, c.factor.value)
+		} else {
+			err = a.factors.Reset(ctx, id)
 		}
-		event = auth.EventFactorRemoved
-		detail, err = a.removeFactor(ctx, id, c.factor.value)
-		return err
+		if err != nil {
+			return err
+		}
+		done = true
+		return a.endAll(ctx, id, stderr)
 	})
-	if err != nil {
+	if !done {
 		return "", err
 	}
-	err = a.endAll(ctx, id, stderr)
 	return a.noteDetail(ctx, id, event, detail, stderr), err
 }
 

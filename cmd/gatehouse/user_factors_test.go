@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"io"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +15,7 @@ import (
 
 	"gatehouse/auth"
 	"gatehouse/auth/mfa"
+	"gatehouse/internal/store/storetest"
 )
 
 // addApp gives the account an authenticator app beside those that it has.
@@ -187,5 +190,46 @@ func TestPasswordsWhereLocalSignInIsOff(t *testing.T) {
 				t.Errorf("%q%q: %s", more, args, r.stderr)
 			}
 		}
+	}
+}
+
+// Attack: sign in with a stolen app between the end of the sessions and the reset,
+// and enrol a factor as soon as the reset is done.
+func TestResetEndsSessionsInItsTurn(t *testing.T) {
+	for name, c := range map[string]*userCommand{"all": {}, "one": {factor: optional{given: true}}} {
+		t.Run(name, func(t *testing.T) {
+			p := &place{config: writeConfig(t, routesText)}
+			p.must(t, "", "user", "add", "ada")
+			id := p.shown(t, "ada").ID
+			p.use(t, func(a *state) {
+				addApp(t, a, id, "phone")
+				all, err := a.factors.All(t.Context(), id)
+				if err != nil {
+					t.Fatal(err)
+				}
+				c.factor.value = all[0].ID
+				open := func() (n int) {
+					if err := a.sessions.Open(t.Context(), id, func(*auth.Session) error { n++; return nil }); err != nil {
+						t.Error(err)
+					}
+					return n
+				}
+				ended := false
+				a.turns = &mfa.Turns{Store: &storetest.Faulty{Store: a.store, Before: func(op, _ string) error {
+					if op == "create" { // the turn begins
+						_, err := a.sessions.Start(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil), auth.Session{Account: id})
+						return err
+					}
+					ended = open() == 0 // the turn ends
+					return nil
+				}}}
+				if _, err := a.administration().resetMFA(t.Context(), c, id, io.Discard); err != nil {
+					t.Fatal(err)
+				}
+				if !ended {
+					t.Error("a session is open when others may change the factors again")
+				}
+			})
+		})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"os/user"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -128,5 +129,22 @@ func TestEnrolmentIsNoted(t *testing.T) {
 	noted.Happened(t.Context(), ada.ID, auth.EventFactorEnrolled, "totp")
 	if e := last(); e.Event != string(auth.EventFactorEnrolled) || e.Actor.Kind != provision.ActorPerson || e.Why != "totp" {
 		t.Errorf("%+v", e)
+	}
+}
+
+// An event without words of its own would be printed as it rests in the history.
+func TestEveryEventHasAHeadline(t *testing.T) {
+	source, err := os.ReadFile("../../auth/event.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	events := regexp.MustCompile(`Event += "([a-z_]+)"`).FindAllSubmatch(source, -1)
+	if len(events) < 10 {
+		t.Fatalf("only %d events are read", len(events))
+	}
+	for _, m := range events {
+		if event := string(m[1]); strings.HasPrefix(headline(provision.HistoryEntry{Event: event}), event) {
+			t.Errorf("no words for %s", event)
+		}
 	}
 }

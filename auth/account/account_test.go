@@ -308,21 +308,6 @@ func TestTheFirstFactorEndsOlderProofs(t *testing.T) {
 	}
 }
 
-// A proof that was whole when the request came may be no longer when its turn
-// comes.
-func TestAProofIsJudgedAgainInItsTurn(t *testing.T) {
-	h := open(t)
-	h.sessions["alice"].ProvedFactor = ""
-	h.post("alice", "/factors/add", "kind", "totp")
-	h.page.Turns = lateTurn(func() {
-		h.factors["alice"] = []auth.Authenticator{{ID: "1", Kind: auth.KindPasskey}}
-	})
-	expect(t, h.post("alice", "/factors/confirm", "kind", "totp", "code", "123456"), http.StatusSeeOther, "/oauth2/prove?rd=%2Foauth2%2Faccount")
-	if got := h.factors["alice"]; len(got) != 1 || got[0].Kind != auth.KindPasskey {
-		t.Errorf("factors %+v", got)
-	}
-}
-
 // A passkey is made by a script of ours, on the one page that may run it.
 func TestAddPasskey(t *testing.T) {
 	h := open(t)

@@ -65,12 +65,12 @@ func TestFactorsOfOnesOwn(t *testing.T) {
 	// Another app.
 	desk.change(g, "/factors/add", "kind", "totp").wants(t, http.StatusSeeOther).leads(t, "/oauth2/account/factors/confirm")
 	tablet := desk.shownKey(desk.account(g, "/factors/confirm?kind=totp").shows(t, http.StatusOK, "Add an authenticator app"))
-	again := desk.change(g, "/factors/confirm", "kind", "totp", "code", tablet.wrongCode(t)).
+	again := desk.change(g, "/factors/confirm", "kind", "totp", "code", tablet.wrongCode(t), "name", " My \u202e tablet").
 		says(t, http.StatusUnauthorized, "did not match", `aria-describedby="problem"`)
 	if desk.shownKey(again).secret != tablet.secret {
 		t.Error("after a wrong code another key is offered")
 	}
-	desk.change(g, "/factors/confirm", "kind", "totp", "code", tablet.code(t)).wants(t, http.StatusSeeOther).leads(t, "/oauth2/account")
+	desk.change(g, "/factors/confirm", "kind", "totp", "code", tablet.code(t), "name", " My \u202e tablet").wants(t, http.StatusSeeOther).leads(t, "/oauth2/account")
 	desk.change(g, "/factors/confirm", "kind", "totp", "code", tablet.code(t)).wants(t, http.StatusConflict) // sent twice
 	if got := mailAbout(t, s, "second factor was added"); got.To != "ada@corp.example" {
 		t.Errorf("mail to %s", got.To)
@@ -86,7 +86,7 @@ func TestFactorsOfOnesOwn(t *testing.T) {
 	desk.change(g, "/factors/confirm", "kind", "email_code", "code", "00000000").says(t, http.StatusUnauthorized, "did not match")
 	desk.change(g, "/factors/confirm", "kind", "email_code", "code", sent[1]).wants(t, http.StatusSeeOther)
 	all := desk.factors(g)
-	if diff := cmp.Diff([]string{"totp Authenticator app", "totp Authenticator app 2", "email_code a…@corp.example"}, names(all)); diff != "" {
+	if diff := cmp.Diff([]string{"totp Authenticator app", "totp My tablet", "email_code a…@corp.example"}, names(all)); diff != "" {
 		t.Fatalf("factors (-want +got):\n%s", diff)
 	}
 

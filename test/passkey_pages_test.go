@@ -87,8 +87,9 @@ func TestPasskeyOnTheAccountPage(t *testing.T) {
 	b.Go(t, g.URL+"/oauth2/account")
 	press(t, b, "Add a passkey")
 	heading(t, b, "Add a passkey")
+	b.Do(t, chromedp.SendKeys(chromedp.CSS(`input[name=name]`), "Blue key")) // the script sends it along
 	press(t, b, "Make a passkey")
-	b.Do(t, chromedp.WaitVisible(chromedp.CSS(`input[name=name][value=Passkey]`)))
+	b.Do(t, chromedp.WaitVisible(chromedp.CSS(`input[name=name][value="Blue key"]`)))
 	if n := len(call(t, b, webauthn.GetCredentials, webauthn.GetCredentialsParams{AuthenticatorID: authenticator}).Credentials); n != 1 {
 		t.Errorf("%d passkeys", n)
 	}

@@ -263,9 +263,11 @@ func TestAddFactor(t *testing.T) {
 	h.turn.Unlock()
 	expect(t, w, http.StatusTooManyRequests, "")
 	shows(t, w, "being changed right now", "SECR") // no talk of attempts: nobody has guessed
-	expect(t, h.post("alice", "/factors/confirm", "kind", "totp", "code", "123456"), http.StatusSeeOther, "/oauth2/account#factors")
+	w = h.post("alice", "/factors/confirm", "kind", "totp", "code", "000000", "name", "My <phone>")
+	shows(t, w, `value="My &lt;phone&gt;"`)
+	expect(t, h.post("alice", "/factors/confirm", "kind", "totp", "code", "123456", "name", "My <phone>"), http.StatusSeeOther, "/oauth2/account#factors")
 	expect(t, h.post("alice", "/factors/confirm", "kind", "totp", "code", "123456"), http.StatusConflict, "")
-	if len(h.factors["alice"]) != 1 || len(h.factors["bob"]) != 0 {
+	if len(h.factors["alice"]) != 1 || h.factors["alice"][0].Name != "My <phone>" || len(h.factors["bob"]) != 0 {
 		t.Errorf("factors %+v", h.factors)
 	}
 	if h.demanded["alice"] || !h.demanded["bob"] {
@@ -323,7 +325,10 @@ func TestAddPasskey(t *testing.T) {
 	w = h.post("alice", "/factors/confirm", "kind", "passkey", "code", "000000")
 	expect(t, w, http.StatusUnauthorized, "")
 	shows(t, w, "passkey could not be added")
-	expect(t, h.post("alice", "/factors/confirm", "kind", "passkey", "code", "123456"), http.StatusSeeOther, "/oauth2/account#factors")
+	expect(t, h.post("alice", "/factors/confirm", "kind", "passkey", "code", "123456", "name", "Blue key"), http.StatusSeeOther, "/oauth2/account#factors")
+	if got := h.factors["alice"][0].Name; got != "Blue key" {
+		t.Errorf("it is called %q", got)
+	}
 	if diff := cmp.Diff([]string{"alice second_factor_enrolled passkey"}, h.events); diff != "" {
 		t.Error(diff)
 	}

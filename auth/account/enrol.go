@@ -81,6 +81,7 @@ func (a *Account) confirm(v *visit) error {
 	if err != nil {
 		return err
 	}
+	e.Name = v.form.Get("name")
 	claimant, err := a.claimant(v)
 	if err != nil {
 		return err
@@ -154,7 +155,7 @@ func (a *Account) offerPage(v *visit, status int, e auth.Enrolment, problem stri
 	if err != nil {
 		return err
 	}
-	d := web.AddFactor{Kind: e.Kind, Account: label, Secret: e.Secret, URL: e.URL, Hint: e.Hint, Options: string(e.Options), Problem: problem}
+	d := web.AddFactor{Kind: e.Kind, Account: label, Secret: e.Secret, URL: e.URL, Hint: e.Hint, Options: string(e.Options), Name: e.Name, Problem: problem}
 	if e.URL != "" {
 		if d.QR, err = a.QR(e.URL); err != nil {
 			return err

@@ -356,7 +356,7 @@ func (e enroller) Confirm(_ context.Context, c auth.Claimant, offered auth.Enrol
 	case len(e.h.factors[c.Account]) > 0:
 		return auth.ErrInvalidState
 	}
-	e.h.factors[c.Account] = append(e.h.factors[c.Account], auth.Authenticator{ID: "new", Kind: offered.Kind, Name: "App"})
+	e.h.factors[c.Account] = append(e.h.factors[c.Account], auth.Authenticator{ID: "new", Kind: offered.Kind, Name: offered.Name})
 	return nil
 }
 

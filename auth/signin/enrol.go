@@ -89,6 +89,7 @@ func (f *Flow) enrolPage(w http.ResponseWriter, r *http.Request, status int, at 
 	page := web.Enrol{Account: at.label(), Problem: problem, Codes: at.Recovery}
 	if e := at.Enrolment; e != nil {
 		page.Method, page.Secret, page.URL, page.Hint, page.Options = e.Kind, e.Secret, e.URL, e.Hint, string(e.Options)
+		page.Name = e.Name
 		if e.URL != "" {
 			if page.QR, err = f.QR(e.URL); err != nil {
 				return err

@@ -155,7 +155,7 @@ func (f *Flow) showFactor(w http.ResponseWriter, r *http.Request) (reached, erro
 // proveFactor is POST mfa: an answer, or the choice of another way. To choose
 // is a POST too: it may send a mail.
 func (f *Flow) proveFactor(w http.ResponseWriter, r *http.Request) (reached, error) {
-	form, err := postForm(r, "method", "code", "challenge", "enrol")
+	form, err := postForm(r, "method", "code", "name", "challenge", "enrol")
 	if err != nil {
 		return reached{}, err
 	}
@@ -167,6 +167,9 @@ func (f *Flow) proveFactor(w http.ResponseWriter, r *http.Request) (reached, err
 	case form.Has("challenge") || form.Has("enrol"):
 		return reached{}, f.chooseFactor(w, r, at, form.Get("challenge"), form.Get("enrol"))
 	case at.enrolling:
+		if at.Enrolment != nil {
+			at.Enrolment.Name = form.Get("name")
+		}
 		return f.enrol(w, r, at, form.Get("method"), form.Get("code"))
 	}
 	return f.answer(w, r, at, form.Get("method"), form.Get("code"))

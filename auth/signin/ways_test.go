@@ -145,11 +145,11 @@ func (e *enrolling) Offer(context.Context, auth.Claimant) (auth.Enrolment, error
 	return auth.Enrolment{Kind: e.kind}, nil
 }
 
-func (e *enrolling) Confirm(_ context.Context, c auth.Claimant, _ auth.Enrolment, answer string) error {
+func (e *enrolling) Confirm(_ context.Context, c auth.Claimant, offered auth.Enrolment, answer string) error {
 	if answer != e.kind {
 		return auth.ErrWrongCode
 	}
-	e.has = append(e.has, auth.Authenticator{ID: c.Purpose})
+	e.has = append(e.has, auth.Authenticator{ID: c.Purpose, Name: offered.Name})
 	return nil
 }
 
@@ -233,6 +233,24 @@ func TestSparedFactorIsNoProof(t *testing.T) {
 		h.person().password("alice", "/app").expect(t, http.StatusSeeOther, "/app")
 		if got := h.sessions.started[0].Proved; got.IsZero() != (enrolled != "") {
 			t.Errorf("enrolled %q: proved %v", enrolled, got)
+		}
+	}
+}
+
+// Who sets a factor up names it if they like; the name outlives a wrong code.
+func TestNameOfAnEnrolment(t *testing.T) {
+	for _, kind := range []string{"totp", "passkey"} {
+		e := &enrolling{simple: simple{kind: kind}}
+		p := open(t, func(f *signin.Flow) { f.Factors = []auth.Factor{e} }).person()
+		p.password("alice", "/app")
+		p.get("/oauth2/mfa")
+		a := p.post("/oauth2/mfa", url.Values{"method": {kind}, "code": {"wrong"}, "name": {"My <phone>"}})
+		if a.status != http.StatusUnauthorized || !strings.Contains(a.body, `value="My &lt;phone&gt;"`) {
+			t.Errorf("%s: %d\n%s", kind, a.status, a.body)
+		}
+		p.post("/oauth2/mfa", url.Values{"method": {kind}, "code": {kind}, "name": {"My <phone>"}}).expect(t, http.StatusSeeOther, "/app")
+		if len(e.has) != 1 || e.has[0].Name != "My <phone>" {
+			t.Errorf("enrolled: %+v", e.has)
 		}
 	}
 }

@@ -77,6 +77,7 @@ type AddFactor struct {
 	QR      string // TOTP: the key URI as a data: URL of a PNG
 	Hint    string // e-mail: where the code was sent, in part
 	Options string // passkey: as JSON for navigator.credentials.create
+	Name    string // as the person has called it; "": not yet
 	Problem string
 }
 

@@ -49,6 +49,7 @@ type Enrol struct {
 	QR      string   // the key URI as a data: URL of a PNG
 	Hint    string   // where a code was sent, in part
 	Options string   // of a passkey, as JSON for navigator.credentials.create
+	Name    string   // as the person has called it; "": not yet
 	Codes   []string // recovery codes, shown this once
 	Others  []string // other methods that can be set up
 	Problem string

@@ -135,8 +135,10 @@ const longest = 200
 
 // oneLine keeps line breaks and their kin, which whoever chose a name may have
 // put there, from looking like words of ours.
-func oneLine(s string) string {
-	s = strings.Map(func(r rune) rune {
+func oneLine(s string) string { return shortened(printable(s)) }
+
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
 		switch {
 		case unicode.IsSpace(r):
 			return ' '
@@ -145,6 +147,9 @@ func oneLine(s string) string {
 		}
 		return r
 	}, s)
+}
+
+func shortened(s string) string {
 	if utf8.RuneCountInString(s) > longest {
 		s = string([]rune(s)[:longest]) + "…"
 	}

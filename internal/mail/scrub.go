@@ -9,6 +9,9 @@ import (
 // mail holds, which some servers quote when they refuse it, on one line, and
 // not too long.
 func scrub(said string, m message) string {
+	// First, or a secret with an invisible character in it would become whole
+	// afterwards; and shortened last, or the half of one would stay.
+	said = printable(said)
 	for _, secret := range [...]struct{ text, stand string }{
 		{m.URL, "[link]"}, {token(m.URL), "[token]"}, {m.Code, "[code]"}, {m.To, "[recipient]"},
 	} {
@@ -16,7 +19,7 @@ func scrub(said string, m message) string {
 			said = replaceFold(said, secret.text, secret.stand)
 		}
 	}
-	return oneLine(said)
+	return shortened(said)
 }
 
 // token is what a link has after its last "=": the part that lets people in.

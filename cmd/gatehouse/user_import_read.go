@@ -159,7 +159,12 @@ func readAuthelia(file []byte) ([]importEntry, error) {
 		if err == nil || errors.Is(err, io.EOF) {
 			return nil, errors.New("there is no account in the file")
 		}
-		return nil, fmt.Errorf("the file is not YAML: %s", strings.TrimPrefix(err.Error(), "yaml: "))
+		why := strings.TrimPrefix(err.Error(), "yaml: ")
+		// What is quoted there may be a password that begins with an asterisk.
+		if before, _, quoted := strings.Cut(why, "anchor '"); quoted {
+			why = before + "anchor"
+		}
+		return nil, fmt.Errorf("the file is not YAML: %s", why)
 	}
 	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return nil, errors.New("the file has a second YAML document")

@@ -30,7 +30,7 @@ type device struct {
 	key *ecdsa.PrivateKey
 }
 
-func newDevice(t *testing.T) *device {
+func newDevice(t testing.TB) *device {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -67,7 +67,7 @@ type descriptor struct {
 	ID string `json:"id"`
 }
 
-func optionsOf(t *testing.T, raw json.RawMessage) (o askedOptions) {
+func optionsOf(t testing.TB, raw json.RawMessage) (o askedOptions) {
 	t.Helper()
 	if err := json.Unmarshal(raw, &o); err != nil {
 		t.Fatal(err)
@@ -75,7 +75,7 @@ func optionsOf(t *testing.T, raw json.RawMessage) (o askedOptions) {
 	return o
 }
 
-func (d *device) create(t *testing.T, e auth.Enrolment) (answer string) {
+func (d *device) create(t testing.TB, e auth.Enrolment) (answer string) {
 	t.Helper()
 	o := optionsOf(t, e.Options)
 	if d.handle == nil {
@@ -101,7 +101,7 @@ func (d *device) create(t *testing.T, e auth.Enrolment) (answer string) {
 }
 
 // get answers a challenge; each answer moves the counter.
-func (d *device) get(t *testing.T, c auth.Challenge) (answer string) {
+func (d *device) get(t testing.TB, c auth.Challenge) (answer string) {
 	t.Helper()
 	client := d.client(t, "webauthn.get", optionsOf(t, c.Options).Challenge)
 	d.counter++
@@ -117,7 +117,7 @@ func (d *device) get(t *testing.T, c auth.Challenge) (answer string) {
 	})
 }
 
-func (d *device) client(t *testing.T, kind, challenge string) []byte {
+func (d *device) client(t testing.TB, kind, challenge string) []byte {
 	t.Helper()
 	if d.kind != "" {
 		kind = d.kind
@@ -144,7 +144,7 @@ func (d *device) data(flags byte) []byte {
 	return binary.BigEndian.AppendUint32(append(hash[:], flags), d.counter)
 }
 
-func (d *device) credential(t *testing.T, response map[string]any) string {
+func (d *device) credential(t testing.TB, response map[string]any) string {
 	t.Helper()
 	raw, err := json.Marshal(map[string]any{
 		"id": b64(d.id), "rawId": b64(d.id), "type": "public-key", "response": response, "clientExtensionResults": map[string]any{},

@@ -20,7 +20,7 @@ var (
 	_ Renamer       = (*Passkeys)(nil)
 )
 
-func newPasskeys(t *testing.T) (*Passkeys, *clock, *memory.Store) {
+func newPasskeys(t testing.TB) (*Passkeys, *clock, *memory.Store) {
 	t.Helper()
 	f, c, st := newTOTP(t)
 	return &Passkeys{
@@ -37,7 +37,7 @@ func enrolling(account string) auth.Claimant {
 }
 
 // registered makes a passkey of the account on the device.
-func registered(t *testing.T, p *Passkeys, d *device, account string) {
+func registered(t testing.TB, p *Passkeys, d *device, account string) {
 	t.Helper()
 	e, err := p.Offer(t.Context(), enrolling(account))
 	if err != nil {
@@ -48,7 +48,7 @@ func registered(t *testing.T, p *Passkeys, d *device, account string) {
 	}
 }
 
-func challenged(t *testing.T, p *Passkeys, c auth.Claimant) auth.Challenge {
+func challenged(t testing.TB, p *Passkeys, c auth.Claimant) auth.Challenge {
 	t.Helper()
 	asked, err := p.Challenge(t.Context(), c)
 	if err != nil {
@@ -57,7 +57,7 @@ func challenged(t *testing.T, p *Passkeys, c auth.Claimant) auth.Challenge {
 	return asked
 }
 
-func discovered(t *testing.T, p *Passkeys) auth.Challenge {
+func discovered(t testing.TB, p *Passkeys) auth.Challenge {
 	t.Helper()
 	asked, err := p.Discover(t.Context())
 	if err != nil {

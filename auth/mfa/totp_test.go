@@ -33,7 +33,7 @@ type clock struct{ ns atomic.Int64 }
 func (c *clock) now() time.Time          { return time.Unix(0, c.ns.Load()) }
 func (c *clock) advance(d time.Duration) { c.ns.Add(int64(d)) }
 
-func newTOTP(t *testing.T) (*TOTP, *clock, *memory.Store) {
+func newTOTP(t testing.TB) (*TOTP, *clock, *memory.Store) {
 	t.Helper()
 	c := &clock{}
 	c.ns.Store(time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC).UnixNano()) // begins a step

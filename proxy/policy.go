@@ -3,6 +3,7 @@ package proxy
 import (
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"gatehouse/auth"
@@ -124,22 +125,22 @@ func compileAccess(a config.Access) *rule {
 	leaf(auth.RequireEmailDomains, a.EmailDomains, matchValue(lowered(a.EmailDomains), emailDomain))
 	leaf(auth.RequireConnections, a.Connections, matchValue(a.Connections, func(p *auth.Person) string { return p.Connection }))
 	if a.Local != nil {
-		leaf(auth.RequireLocal, []string{map[bool]string{true: "true", false: "false"}[*a.Local]}, matchLocal(*a.Local))
+		leaf(auth.RequireLocal, []string{strconv.FormatBool(*a.Local)}, matchLocal(*a.Local))
 	}
 	leaf(auth.RequireAMR, a.AMR, matchAMR(a.AMR))
 	leaf(auth.RequireACR, a.ACR, matchValue(a.ACR, func(p *auth.Person) string { return p.ACR }))
 	leaf(auth.RequireAddresses, a.ClientAddresses, matchAddress(a.ClientAddresses))
 	join := func(kind string, rules []config.Access) {
-		if rules == nil {
+		switch {
+		case rules == nil:
+			return
+		case len(rules) == 0:
+			every = append(every, rule{kind: auth.RequireNobody, test: func(asker) verdict { return no }})
 			return
 		}
 		r := rule{kind: kind}
 		for _, part := range rules {
 			r.parts = append(r.parts, *compileAccess(part))
-		}
-		if len(r.parts) == 0 { // nobody
-			r = rule{kind: kind, test: func(asker) verdict { return no }}
-			r.kind = auth.RequireNobody
 		}
 		every = append(every, r)
 	}

@@ -117,8 +117,8 @@ func TestAccessRules(t *testing.T) {
 		{"{groups: [admins, owners]}", "pat", "membership in one of the groups admins, owners"},
 		{"{groups: [staff], email_domains: [corp.example], local: true}", "fay", "a sign-in with a password of this site"},
 		{"{amr: [mfa]}", "gil", "a sign-in with a second factor"},
-		{"{client_addresses: [192.0.2.0/24]}", "pat", "a network from which it may be opened"},
-		{"{users: [pat, fay]}", "kim", "a place on the list of people who may open it"},
+		{"{client_addresses: [192.0.2.0/24]}", "pat", "a network on its list"},
+		{"{users: [pat, fay]}", "kim", "a place on its list of people"},
 		{"{any: [{groups: [admins]}, {connections: [partner]}]}", "kim", "one of these: membership in the group admins; or a sign-in by partner"},
 	} {
 		refused(page.rule, page.name).says(t, http.StatusForbidden, "What is missing", "<li>"+page.says+"</li>", "ask the service desk &lt;desk@corp.example&gt;")

@@ -26,7 +26,7 @@ func requirement(q auth.Requirement) string {
 	case auth.RequireGroups:
 		return "membership in " + oneOf("the group", "one of the groups", q.Values)
 	case auth.RequireUsers, auth.RequireEmails:
-		return "a place on the list of people who may open it"
+		return "a place on its list of people"
 	case auth.RequireEmailDomains:
 		return "a verified e-mail address at " + strings.Join(q.Values, " or ")
 	case auth.RequireConnections:
@@ -44,7 +44,7 @@ func requirement(q auth.Requirement) string {
 	case auth.RequireACR:
 		return "a sign-in of " + oneOf("the level", "one of the levels", q.Values)
 	case auth.RequireAddresses:
-		return "a network from which it may be opened"
+		return "a network on its list"
 	case auth.RequireAny:
 		return "one of these: " + parts(q, "; or ")
 	case auth.RequireAll:

@@ -15,6 +15,7 @@ const (
 	problemLastFactor = "That is your only second factor that can be used now, and one is required here. Add another first."
 	problemBusy       = "Your account is being changed right now, perhaps in another window. Wait a moment, look at what has changed, and try again."
 	problemName       = "That cannot be the name of a second factor."
+	problemGoneFactor = "There is no such second factor, or not any more, so nothing was renamed."
 )
 
 // rename is POST account/factors/rename.
@@ -26,7 +27,9 @@ func (a *Account) rename(v *visit) error {
 		a.audit(v, "factor_renamed", slog.String("factor", kind))
 	case errors.Is(err, auth.ErrMalformed):
 		return a.show(v, http.StatusUnprocessableEntity, problemName)
-	case !gone(err):
+	case gone(err):
+		return a.show(v, http.StatusNotFound, problemGoneFactor)
+	default:
 		return err
 	}
 	a.redirect(v, "/account#factors")

@@ -8,9 +8,12 @@ import (
 	"gatehouse/auth"
 )
 
-const problemLastWay = "That is the last way in to your account: without it you could not sign in any more. Link another identity first, or ask an administrator for a password."
+const (
+	problemNoLink  = "No such identity is linked to your account, or not any more, so nothing was unlinked."
+	problemLastWay = "That is the last way in to your account: without it you could not sign in any more. Link another identity first, or ask an administrator for a password."
+)
 
-// unlink is POST account/unlink. A tie that is gone already is what was wanted.
+// unlink is POST account/unlink.
 func (a *Account) unlink(v *visit) error {
 	l := auth.LinkedIdentity{Connection: v.form.Get("connection"), Issuer: v.form.Get("issuer"), Subject: v.form.Get("subject")}
 	err := a.Links.UnlinkOwn(v.r.Context(), v.session.Account, l)
@@ -19,7 +22,9 @@ func (a *Account) unlink(v *visit) error {
 		return a.show(v, http.StatusConflict, problemLastWay)
 	case err == nil:
 		a.audit(v, "identity_unlinked", slog.String("connection", l.Connection))
-	case !gone(err):
+	case gone(err):
+		return a.show(v, http.StatusNotFound, problemNoLink)
+	default:
 		return err
 	}
 	a.redirect(v, "/account#links")

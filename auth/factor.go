@@ -55,7 +55,6 @@ type Authenticator struct {
 	Since time.Time // enrolled
 	Used  time.Time // last; zero: never
 	Left  int       // recovery codes: how many are not used
-	Whole bool      // a passkey that can be a whole sign-in
 	// Barred says that it cannot prove anything now: a code by mail to the
 	// address at which the password was reset.
 	Barred bool
@@ -71,11 +70,10 @@ type Claimant struct {
 
 // Purposes of a proof.
 const (
-	PurposeSignIn  = "sign_in" // the second step of a local sign-in, and of a link's confirmation
-	PurposeProve   = "prove"   // a person who is signed in shows that it is them
-	PurposeEnrol   = "enrol"   // a factor is added
-	PurposeEntry   = "entry"   // a passkey is the whole sign-in
-	PurposeAddress = "address" // an e-mail address is shown to be theirs
+	PurposeSignIn = "sign_in" // the second step of a local sign-in, and of a link's confirmation
+	PurposeProve  = "prove"   // a person who is signed in shows that it is them
+	PurposeEnrol  = "enrol"   // a factor is added
+	PurposeEntry  = "entry"   // a passkey is the whole sign-in
 )
 
 // Challenge is what a person is asked. It is sealed wherever it rests.

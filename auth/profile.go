@@ -16,7 +16,6 @@ type Profile struct {
 	Attributes     map[string]Value // AttributeName and the free ones
 	Links          []LinkedIdentity
 	Created        time.Time
-	LastSignIn     time.Time // to a day
 }
 
 // Value is what one source gave, and when it last changed.

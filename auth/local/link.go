@@ -15,15 +15,15 @@ import (
 
 // How long a link counts.
 const (
-	SetupLife = 72 * time.Hour
-	ResetLife = 30 * time.Minute
+	setupLife = 72 * time.Hour
+	resetLife = 30 * time.Minute
 )
 
 func life(kind auth.LinkKind) time.Duration {
 	if kind == auth.LinkReset {
-		return ResetLife
+		return resetLife
 	}
-	return SetupLife
+	return setupLife
 }
 
 // NewLink makes a link and returns its token: 256 random bits, of which only a

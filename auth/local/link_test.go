@@ -123,8 +123,8 @@ func TestVoidLinks(t *testing.T) {
 		void  func(t *testing.T, p *Passwords, at *atomic.Int64)
 		token string // instead of the link's
 	}{
-		{name: "a reset too late", kind: auth.LinkReset, void: func(_ *testing.T, _ *Passwords, at *atomic.Int64) { at.Add(int64(ResetLife / time.Second)) }},
-		{name: "a set-up too late", kind: auth.LinkSetup, void: func(_ *testing.T, _ *Passwords, at *atomic.Int64) { at.Add(int64(SetupLife / time.Second)) }},
+		{name: "a reset too late", kind: auth.LinkReset, void: func(_ *testing.T, _ *Passwords, at *atomic.Int64) { at.Add(int64(resetLife / time.Second)) }},
+		{name: "a set-up too late", kind: auth.LinkSetup, void: func(_ *testing.T, _ *Passwords, at *atomic.Int64) { at.Add(int64(setupLife / time.Second)) }},
 		{name: "all were made void", kind: auth.LinkSetup, void: func(t *testing.T, p *Passwords, _ *atomic.Int64) {
 			if err := p.VoidLinks(t.Context(), "a1"); err != nil {
 				t.Fatal(err)

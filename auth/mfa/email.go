@@ -15,12 +15,9 @@ import (
 	"gatehouse/internal/throttle"
 )
 
-// What stands before the colon in the keys of codes by mail; the account's id
-// follows it.
-const (
-	EmailRecordKind = "emailcode" // who enrolled
-	EmailSentKind   = "emailsent" // the code that is outstanding
-)
+// EmailRecordKind is what stands before the colon in the keys of who enrolled
+// codes by mail; the account's id follows it.
+const EmailRecordKind = "emailcode"
 
 // Addresses tells where an account gets mail.
 type Addresses interface {

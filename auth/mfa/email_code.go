@@ -151,4 +151,4 @@ func emailCode() (string, error) {
 	return fmt.Sprintf("%0*d", emailDigits, n), nil
 }
 
-func sentKey(account string) string { return EmailSentKind + ":" + account }
+func sentKey(account string) string { return "emailsent:" + account }

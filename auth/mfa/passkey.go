@@ -93,7 +93,7 @@ func (p *Passkeys) Enrolled(ctx context.Context, account string) ([]auth.Authent
 	var all []auth.Authenticator
 	for _, k := range rec.Keys {
 		a := k.authenticator(auth.KindPasskey)
-		a.Whole, a.Barred = k.Verified, !p.Party.Works()
+		a.Barred = !p.Party.Works()
 		all = append(all, a)
 	}
 	return all, nil

@@ -93,7 +93,7 @@ func TestPasskey(t *testing.T) {
 		t.Error(err)
 	}
 	all, err := p.Enrolled(t.Context(), "a")
-	if err != nil || len(all) != 1 || all[0].Name != "Passkey" || !all[0].Whole || all[0].Used.IsZero() || all[0].Barred {
+	if err != nil || len(all) != 1 || all[0].Name != "Passkey" || all[0].Used.IsZero() || all[0].Barred {
 		t.Errorf("enrolled: %+v, %v", all, err)
 	}
 	if holders, err := p.Holders(t.Context()); err != nil || !cmp.Equal(holders, map[string]bool{"a": true}) {

@@ -28,8 +28,8 @@ const (
 	window     = 1  // steps before and after the present one (RFC 6238, section 5.2)
 )
 
-// TOTP is the factor of authenticator apps. It implements auth.Factor and is
-// safe for concurrent use.
+// TOTP is the factor of authenticator apps. It implements auth.Enroller and
+// is safe for concurrent use.
 type TOTP struct {
 	Store    store.Store
 	Keyring  *seal.Keyring
@@ -98,7 +98,7 @@ func (t *TOTP) Holders(ctx context.Context) (map[string]bool, error) {
 // auth.ErrStoreDown.
 func (t *TOTP) Verify(ctx context.Context, c auth.Claimant, _ auth.Challenge, answer string) error {
 	account := c.Account
-	return t.counted(ctx, account, func() error {
+	return t.counted(ctx, account, "check TOTP code", func() error {
 		return t.Store.Update(ctx, key(account), func(old []byte) ([]byte, time.Duration, error) {
 			if old == nil {
 				return nil, 0, auth.ErrWrongCode
@@ -156,7 +156,7 @@ func (t *TOTP) Confirm(ctx context.Context, c auth.Claimant, e auth.Enrolment, a
 	if e.Kind != auth.KindTOTP || err != nil || len(raw) != secretSize {
 		return fmt.Errorf("confirm TOTP enrolment: %w", auth.ErrInvalidState)
 	}
-	return t.counted(ctx, account, func() error {
+	return t.counted(ctx, account, "enrol authenticator app", func() error {
 		step, ok := match(e.Secret, answer, t.step(), 0)
 		if !ok {
 			return auth.ErrWrongCode
@@ -244,8 +244,8 @@ func (t *TOTP) Reset(ctx context.Context, account string) error {
 	return trouble("forget TOTP enrolment", t.Store.Delete(ctx, key(account)))
 }
 
-func (t *TOTP) counted(ctx context.Context, account string, judge func() error) error {
-	return attempts{t.Throttle, t.Log}.counted(ctx, account, "check TOTP code", judge)
+func (t *TOTP) counted(ctx context.Context, account, doing string, judge func() error) error {
+	return attempts{t.Throttle, t.Log}.counted(ctx, account, doing, judge)
 }
 
 // match finds the step whose code the answer is: within the window around now

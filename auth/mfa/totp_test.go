@@ -22,7 +22,7 @@ import (
 	"gatehouse/internal/throttle"
 )
 
-var _ auth.Factor = (*TOTP)(nil)
+var _ auth.Enroller = (*TOTP)(nil)
 
 type names struct{}
 
@@ -280,6 +280,20 @@ func TestEnrolment(t *testing.T) {
 	err = f.Verify(t.Context(), auth.Claimant{Account: "b"}, auth.Challenge{}, code(t, e.Secret, c.now()))
 	if err == nil || errors.Is(err, auth.ErrWrongCode) {
 		t.Errorf("a secret moved to another account: %v, want an error of its own", err)
+	}
+}
+
+func TestEnrolmentBesideADamagedRecordSaysWhatFailed(t *testing.T) {
+	f, c, st := newTOTP(t)
+	if err := st.Create(t.Context(), "totp:a", []byte("{"), 0); err != nil {
+		t.Fatal(err)
+	}
+	e, err := f.Offer(t.Context(), enrolling("a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Confirm(t.Context(), enrolling("a"), e, code(t, e.Secret, c.now())); err == nil || !strings.HasPrefix(err.Error(), "enrol authenticator app: decode") {
+		t.Errorf("error %v", err)
 	}
 }
 

@@ -25,7 +25,7 @@ func (p profiles) Profile(ctx context.Context, account string) (auth.Profile, er
 	}
 	profile := auth.Profile{
 		ID: v.ID, Username: v.Username, UsernameSource: v.UsernameSource, UsernameTime: v.UsernameTime, Name: v.Name, Verified: v.EmailVerified, Active: v.Status == provision.Active,
-		Attributes: map[string]auth.Value{}, Created: v.Created, LastSignIn: v.LastSignIn,
+		Attributes: map[string]auth.Value{}, Created: v.Created,
 	}
 	if v.Email != "" {
 		profile.Email = of(v.EmailSource, v.EmailTime, v.Email)

@@ -68,7 +68,7 @@ func (p *Pages) asset(name string) string {
 // Stylesheet is the URL path of the stylesheet that Mount serves.
 func (p *Pages) Stylesheet() string { return p.asset(stylesheet) }
 
-// Mount adds the stylesheet and the icon to Gatehouse's own endpoints.
+// Mount adds the stylesheet, the icon and the script of passkeys to Gatehouse's own endpoints.
 func (p *Pages) Mount(mux *http.ServeMux) {
 	mux.HandleFunc("GET "+p.Prefix+"/static/", p.serveAsset)
 }

@@ -197,7 +197,7 @@ func ownAccount() web.Account {
 		Password: true, Changed: at(2),
 		Factors: []auth.Authenticator{
 			{ID: "1", Kind: "totp", Name: "My phone", Since: at(2), Used: at(20)},
-			{ID: "2", Kind: "passkey", Name: "Laptop", Since: at(4), Whole: true},
+			{ID: "2", Kind: "passkey", Name: "Laptop", Since: at(4)},
 			{ID: "3", Kind: "email_code", Name: "e…@acme.example", Since: at(5), Barred: true},
 		},
 		Addable: []string{"totp", "passkey"}, Barred: true, Codes: true, CodesLeft: 2,

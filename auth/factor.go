@@ -14,6 +14,10 @@ const (
 	KindRecovery  = "recovery_code" // one of ten, on paper; beside another factor only
 )
 
+// MaxAnswer is the longest answer to a factor that is looked at, in bytes: that
+// of a passkey is a JSON document.
+const MaxAnswer = 16 << 10
+
 // Factor is one kind of second proof, of which an account may have several.
 // Factors are keyed on the account's id, never on a name.
 type Factor interface {

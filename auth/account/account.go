@@ -137,8 +137,9 @@ type Account struct {
 	origin *http.CrossOriginProtection
 }
 
-// maxBody bounds the forms of these endpoints, in bytes.
-const maxBody = 16 << 10
+// maxBody bounds the forms of these endpoints, in bytes. The answer of a factor
+// may triple in a form.
+const maxBody = 64 << 10
 
 // visit is one request of a signed-in person.
 type visit struct {

@@ -250,7 +250,7 @@ func TestAddFactor(t *testing.T) {
 		expect(t, h.get(other, "/factors/confirm?kind=totp"), http.StatusFound, "/oauth2/account#factors")
 		expect(t, h.post(other, "/factors/confirm", "kind", "totp", "code", "123456"), http.StatusConflict, "")
 	}
-	for _, code := range []string{"", "000000", strings.Repeat("1", 13<<10)} {
+	for _, code := range []string{"", "000000", strings.Repeat("{", auth.MaxAnswer), strings.Repeat("1", auth.MaxAnswer+1)} {
 		w := h.post("alice", "/factors/confirm", "kind", "totp", "code", code)
 		expect(t, w, http.StatusUnauthorized, "")
 		shows(t, w, "did not match", "SECR")

@@ -26,9 +26,6 @@ const (
 	problemNone    = "That cannot be added to your account now."
 )
 
-// maxCode bounds an answer, in bytes: a passkey's is a JSON document.
-const maxCode = 12 << 10
-
 // offer is POST account/factors/add: it makes a new enrolment, which replaces
 // one of the same kind that was offered before. It is no GET: a mail may go out.
 func (a *Account) offer(v *visit) error {
@@ -87,7 +84,7 @@ func (a *Account) confirm(v *visit) error {
 		return err
 	}
 	err = auth.ErrWrongCode
-	if code != "" && len(code) <= maxCode {
+	if code != "" && len(code) <= auth.MaxAnswer {
 		// Alone, so that a sign-in of somebody else, who may only be the first to
 		// enrol, does not become the second.
 		err = a.alone(v, func(ctx context.Context) error {

@@ -23,9 +23,6 @@ const (
 	// ceremonyLife is how long a challenge can be answered: longer than a
 	// sign-in rests at one step.
 	ceremonyLife = 15 * time.Minute
-	// MaxPasskeyAnswer is the longest answer of a browser that is looked at, in
-	// bytes.
-	MaxPasskeyAnswer = 16 << 10
 )
 
 // Passkeys is the factor of passkeys (WebAuthn Level 3). It implements

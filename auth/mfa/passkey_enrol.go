@@ -89,7 +89,7 @@ func (p *Passkeys) Confirm(ctx context.Context, c auth.Claimant, e auth.Enrolmen
 // created validates what the browser made for an offer.
 func (p *Passkeys) created(ctx context.Context, c auth.Claimant, e auth.Enrolment, answer string) (*webauthn.Credential, ceremony, error) {
 	offered, err := p.resume(c, e.Kind, e.State)
-	if err != nil || len(answer) > MaxPasskeyAnswer || !p.Party.Works() {
+	if err != nil || len(answer) > auth.MaxAnswer || !p.Party.Works() {
 		return nil, offered, auth.ErrWrongCode
 	}
 	party, err := p.Party.webauthn()

@@ -105,7 +105,7 @@ func (p *Passkeys) Identify(ctx context.Context, asked auth.Challenge, answer st
 }
 
 func (p *Passkeys) parse(ctx context.Context, account, answer string) (*protocol.ParsedCredentialAssertionData, error) {
-	if len(answer) > MaxPasskeyAnswer || !p.Party.Works() {
+	if len(answer) > auth.MaxAnswer || !p.Party.Works() {
 		return nil, auth.ErrWrongCode
 	}
 	parsed, err := protocol.ParseCredentialRequestResponseBytes([]byte(answer))

@@ -334,7 +334,7 @@ func TestMalformedPasskeyAnswers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, answer := range []string{"", "123456", "{}", "null", "[]", right[:len(right)/2], right + strings.Repeat(" ", MaxPasskeyAnswer)} {
+	for _, answer := range []string{"", "123456", "{}", "null", "[]", right[:len(right)/2], right + strings.Repeat(" ", auth.MaxAnswer)} {
 		if err := p.Throttle.Forget(t.Context(), "a"); err != nil {
 			t.Fatal(err)
 		}

@@ -104,7 +104,7 @@ func (f *Flow) tellLeft(r *http.Request, at parked, codes auth.Factor) {
 
 func longest(kind string) int {
 	if kind == auth.KindPasskey {
-		return maxPasskey
+		return auth.MaxAnswer
 	}
 	return maxCode
 }

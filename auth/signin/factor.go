@@ -11,11 +11,8 @@ import (
 	"gatehouse/internal/web"
 )
 
-// How much of an answer is looked at, in bytes: of a code, and of a passkey.
-const (
-	maxCode    = 64
-	maxPasskey = 16 << 10
-)
+// maxCode is how much of a code is looked at, in bytes.
+const maxCode = 64
 
 // Texts of the second-factor pages. A key that was just shown has no code that
 // was used before: there the phone's clock is what goes wrong.

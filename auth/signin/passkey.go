@@ -108,7 +108,7 @@ func (f *Flow) askPasskey(w http.ResponseWriter, r *http.Request, returnTo strin
 // and after it has dropped them. Errors: auth.ErrWrongCode also for an account
 // that may not come in, auth.ErrStoreDown.
 func (f *Flow) entrant(r *http.Request, p auth.Pending, answer string) (auth.Identity, error) {
-	if p.Challenge == nil || answer == "" || len(answer) > maxPasskey {
+	if p.Challenge == nil || answer == "" || len(answer) > auth.MaxAnswer {
 		return auth.Identity{}, auth.ErrWrongCode
 	}
 	account, err := f.Passkeys.Identify(r.Context(), *p.Challenge, answer)

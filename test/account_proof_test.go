@@ -200,6 +200,25 @@ func TestTheFirstFactorEndsOlderProofs(t *testing.T) {
 	}
 }
 
+// TestTheFirstFactorAfterOtherSessionsEnded: somebody puts out whoever else is in
+// their account, and then adds their first factor, where they are.
+func TestTheFirstFactorAfterOtherSessionsEnded(t *testing.T) {
+	t.Parallel()
+	g := servers.StartGateway(t, binary, localOnly(servers.StartApp(t).URL, "mfa: {enforce: off}"))
+	addUser(t, g, "ada")
+	desk := newVisitor(t, "")
+	desk.password(g, "ada", goodPassword).wants(t, http.StatusSeeOther)
+	desk.change(g, "/sessions/end_others").wants(t, http.StatusSeeOther)
+	desk.change(g, "/factors/add", "kind", "totp").wants(t, http.StatusSeeOther)
+	app := desk.shownKey(desk.account(g, "/factors/confirm?kind=totp"))
+	desk.change(g, "/factors/confirm", "kind", "totp", "code", app.code(t)).wants(t, http.StatusSeeOther).leads(t, "/oauth2/account")
+	desk.signedIn(g)
+	if got := desk.factors(g); len(got) != 1 {
+		t.Errorf("factors: %v", names(got))
+	}
+	desk.change(g, "/recovery").leads(t, "/oauth2/prove")
+}
+
 // TestDevicesOfSessions: people see where they are signed in, from which
 // device and address, also behind a proxy that is trusted, and put one out or
 // all others.

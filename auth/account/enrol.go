@@ -122,9 +122,11 @@ func (a *Account) confirm(v *visit) error {
 	a.Events.Happened(ctx, account, auth.EventFactorEnrolled, kind)
 	if v.session.ProvedFactor == "" {
 		// The account's first: this session has proved it, and no other has.
+		// Where the person has ended their other sessions since the proof, it goes
+		// on as it was, and the factor is asked for at the next change.
 		n := *v.session
 		n.Raise(kind)
-		if _, err := a.Sessions.Renew(v.w, v.r, n); err != nil {
+		if _, err := a.Sessions.Renew(v.w, v.r, n); err != nil && (!errors.Is(err, auth.ErrUnauthenticated) || errors.Is(err, auth.ErrStoreDown)) {
 			return err
 		}
 	}

@@ -101,21 +101,25 @@ func (a *administration) listFactors(ctx context.Context, c *userCommand, accoun
 
 // resetMFA forgets all factors, or one of them. What a lost or stolen app has
 // opened closes: before it, whoever has the turn, and after it in the same turn,
-// or who is in a session could enrol a factor just then that stays.
+// or who is in a session could enrol a factor just then that stays. A factor that
+// there is none of ends nothing.
 func (a *administration) resetMFA(ctx context.Context, c *userCommand, id string, stderr io.Writer) (decision string, err error) {
 	event, detail := auth.EventFactorsReset, ""
+	forget := func(ctx context.Context) error { return a.factors.Reset(ctx, id) }
+	if c.factor.given {
+		f, err := a.factor(ctx, id, c.factor.value)
+		if err != nil {
+			return "", err
+		}
+		event, detail = auth.EventFactorRemoved, strings.TrimSpace(f.Kind+" "+f.Name)
+		forget = func(ctx context.Context) error { return a.factors.Remove(ctx, id, f.Kind, f.ID) }
+	}
 	if err := a.endAll(ctx, id, stderr); err != nil {
 		return "", err
 	}
 	done := false
-	err = a.turns.Alone(ctx, id, func(ctx context.Context) (err error) {
-		if c.factor.given {
-			event = auth.EventFactorRemoved
-			detail, err = a.removeFactor(ctx, id, c.factor.value)
-		} else {
-			err = a.factors.Reset(ctx, id)
-		}
-		if err != nil {
+	err = a.turns.Alone(ctx, id, func(ctx context.Context) error {
+		if err := forget(ctx); err != nil {
 			return err
 		}
 		done = true
@@ -127,17 +131,17 @@ func (a *administration) resetMFA(ctx context.Context, c *userCommand, id string
 	return a.noteDetail(ctx, id, event, detail, stderr), err
 }
 
-// removeFactor forgets one factor and says which it was.
-func (a *administration) removeFactor(ctx context.Context, account, id string) (detail string, err error) {
+// factor finds one factor of an account.
+func (a *administration) factor(ctx context.Context, account, id string) (auth.Authenticator, error) {
 	all, err := a.factors.All(ctx, account)
 	if err != nil {
-		return "", err
+		return auth.Authenticator{}, err
 	}
 	i := slices.IndexFunc(all, func(f auth.Authenticator) bool { return f.ID == id })
 	if i < 0 {
-		return "", fmt.Errorf("the account has no factor %q; gatehouse user factors lists them", id)
+		return auth.Authenticator{}, fmt.Errorf("the account has no factor %q; gatehouse user factors lists them", id)
 	}
-	return strings.TrimSpace(all[i].Kind + " " + all[i].Name), a.factors.Remove(ctx, account, all[i].Kind, id)
+	return all[i], nil
 }
 
 // requireMFA demands that the next local sign-in enrols a factor. It refuses what

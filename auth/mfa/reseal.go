@@ -15,7 +15,8 @@ import (
 // returns how many secrets that were. Afterwards the older keys can go, also
 // for people who have not signed in since; otherwise their codes could never
 // be checked again. A secret that no key opens stays as it is, is logged, and
-// keeps nobody else's from being sealed anew. Errors: auth.ErrStoreDown.
+// keeps nobody else's from being sealed anew. Errors: auth.ErrStoreDown; a
+// *auth.Throttled for one that others changed all the time.
 func (t *TOTP) Reseal(ctx context.Context) (resealed int, err error) {
 	var stale []string
 	err = t.Store.Scan(ctx, prefix, func(k string, value []byte) error {
@@ -31,7 +32,7 @@ func (t *TOTP) Reseal(ctx context.Context) (resealed int, err error) {
 	for _, account := range stale {
 		moved, err := t.resealOf(ctx, account)
 		resealed += moved
-		if errors.Is(err, store.ErrDown) {
+		if errors.Is(err, store.ErrDown) || errors.Is(err, store.ErrConflict) {
 			return resealed, trouble("seal a TOTP secret anew", err)
 		}
 		if err != nil && t.Log != nil {

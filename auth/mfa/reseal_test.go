@@ -7,6 +7,8 @@ import (
 
 	"gatehouse/auth"
 	"gatehouse/internal/seal"
+	"gatehouse/internal/store"
+	"gatehouse/internal/store/storetest"
 )
 
 func ringOf(t *testing.T, letters ...string) *seal.Keyring {
@@ -75,5 +77,28 @@ func TestReseal(t *testing.T) {
 	}
 	if after, err := st.Get(ctx, key("carol")); err != nil || string(after) != string(sealed) {
 		t.Errorf("what cannot be opened was changed: %v", err)
+	}
+}
+
+// Older keys may go when nothing is sealed under them: a secret that others change
+// all the time is not known to be none.
+func TestResealUnderContention(t *testing.T) {
+	f, c, st := newTOTP(t)
+	e, err := f.Offer(t.Context(), auth.Claimant{Account: "alice"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Confirm(t.Context(), auth.Claimant{Account: "alice"}, e, code(t, e.Secret, c.now())); err != nil {
+		t.Fatal(err)
+	}
+	f.Keyring = ringOf(t, "n", "k")
+	f.Store = &storetest.Faulty{Store: st, Before: func(op, _ string) error {
+		if op == "update" {
+			return store.ErrConflict
+		}
+		return nil
+	}}
+	if n, err := f.Reseal(t.Context()); n != 0 || err == nil {
+		t.Errorf("resealed %d, %v; want an error", n, err)
 	}
 }

@@ -212,6 +212,7 @@ func TestDockerfile(t *testing.T) {
 
 	application := servers.StartApp(t)
 	g := servers.NewGateway(t, static, localOnly(application.URL))
+	g.Plain = static
 	if r := g.Run(t, "", "version"); r.Stdout != "gatehouse 1.2.3-test\n" {
 		t.Errorf("version: %q", r.Stdout)
 	}

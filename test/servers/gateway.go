@@ -2,6 +2,7 @@ package servers
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"io"
@@ -41,6 +42,7 @@ const raceDetector = "GORACE=halt_on_error=1 atexit_sleep_ms=0"
 type Gateway struct {
 	*Process
 	Bin    string
+	Plain  string // runs the commands; "": the one that was built beside Bin
 	Dir    string // holds config.yaml and everything that its relative paths name
 	Config string // path of config.yaml
 	Addr   string
@@ -127,7 +129,7 @@ type Result struct {
 // Run runs a command of the binary in the gateway's folder, with its config.
 func (g *Gateway) Run(t testing.TB, stdin string, args ...string) Result {
 	t.Helper()
-	cmd := exec.Command(command(g.Bin), args...)
+	cmd := exec.Command(cmp.Or(g.Plain, command(g.Bin)), args...)
 	cmd.Dir = g.Dir
 	cmd.Stdin = io.Reader(strings.NewReader(stdin))
 	var stdout, stderr bytes.Buffer

@@ -130,32 +130,32 @@ func (a *administration) acting(ctx context.Context, cfg *config.Config, f whyFl
 	if err != nil {
 		return nil, err
 	}
-	id := auth.Identity{Connection: f.connection, Subject: account.ID, AMR: commaList(f.amr), ACR: f.acr}
+	connection, amr := f.connection, commaList(f.amr)
 	switch {
-	case id.Connection != "":
+	case connection != "":
 	case has:
-		id.Connection = auth.Local
+		connection = auth.Local
 	case len(account.Links) == 1:
-		id.Connection = account.Links[0].Connection
+		connection = account.Links[0].Connection
 	default:
 		return nil, fmt.Errorf("%s has no password and %s; say by which they came in with --connection", printable(account.Username), counted(len(account.Links), "link"))
 	}
-	if id.Connection == auth.Local && f.amr == "" {
+	if connection == auth.Local && f.amr == "" {
 		factors, err := a.factors.All(ctx, account.ID)
 		if err != nil {
 			return nil, err
 		}
-		id.AMR = []string{auth.MethodPassword}
+		amr = []string{auth.MethodPassword}
 		if len(factors) > 0 {
-			id.AMR = auth.WithFactor(id.AMR, factors[0].Kind)
+			amr = auth.WithFactor(amr, factors[0].Kind)
 		}
 	}
-	person, err := provision.NewResolver(cfg, a.directory).Acting(ctx, account.ID, id)
+	person, err := provision.NewResolver(cfg, a.directory).Acting(ctx, account.ID, connection, amr, f.acr)
 	switch {
 	case errors.Is(err, auth.ErrForbidden):
 		return nil, fmt.Errorf("nothing: the account of %s is disabled, so it has no session", printable(account.Username))
 	case errors.Is(err, auth.ErrNotFound), errors.Is(err, auth.ErrUnauthenticated) && !errors.Is(err, auth.ErrStoreDown):
-		return nil, fmt.Errorf("%s cannot have come in by %q: it is not linked, or may not be used", printable(account.Username), id.Connection)
+		return nil, fmt.Errorf("%s cannot have come in by %q: it is not linked, or may not be used", printable(account.Username), connection)
 	}
 	return person, err
 }

@@ -11,6 +11,8 @@
 //	  -> Gateway.rewrite   strip identity and forwarding headers, our cookie; set ours
 //	  -> upstream          http, https, h2c, unix, static:CODE, file:DIR
 //
+// static:2xx is a verdict instead, with the identity in the answer (grant).
+//
 // The same table, policy and readings answer forward-auth (Gateway.ForwardAuth),
 // where another proxy asks for the verdict and does the proxying.
 //

@@ -26,6 +26,8 @@ type exchange struct {
 	target  target
 	route   *route
 
+	original original // what a trusted proxy asks about; zero: nothing
+
 	forwarded target   // what the upstream is asked for: without a stripped prefix
 	url       *url.URL // of the same
 

@@ -50,16 +50,29 @@ func (g *Gateway) forwardAuth(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusAccepted)
 }
 
-// verdict returns who the request comes from, nil for anybody on a public
+// verdict is the decision of PREFIX/auth.
+func (g *Gateway) verdict(r *http.Request) (*auth.Person, error) {
+	q := inquiry{}
+	q.route, q.refusal = g.originalRoute(r)
+	var err error
+	if q.further, err = parseAllowed(r.URL.RawQuery); err != nil {
+		q.refusal = err
+	}
+	return g.decide(r, q)
+}
+
+// inquiry is what another proxy wants to know.
+type inquiry struct {
+	route   *route // of the original request; nil: any session will do
+	further *rule  // must admit as well; nil: nothing more is asked
+	refusal error  // why there can be no positive verdict
+}
+
+// decide returns who the request comes from, nil for anybody on a public
 // route. Without a session the error is auth.ErrUnauthenticated, whatever else
 // may be wrong: a sign-in is the first thing to try.
-func (g *Gateway) verdict(r *http.Request) (*auth.Person, error) {
-	rt, refusal := g.originalRoute(r)
-	allowed, err := parseAllowed(r.URL.RawQuery)
-	if err != nil {
-		refusal = err
-	}
-	if refusal == nil && rt != nil && rt.public && allowed == nil {
+func (g *Gateway) decide(r *http.Request, q inquiry) (*auth.Person, error) {
+	if q.refusal == nil && q.route != nil && q.route.public && q.further == nil {
 		return nil, nil
 	}
 	_, p, err := g.Sessions.Authenticate(r)
@@ -74,15 +87,19 @@ func (g *Gateway) verdict(r *http.Request) (*auth.Person, error) {
 	}
 	who := by(p, clientip.From(r.Context()))
 	switch {
-	case refusal != nil:
+	case q.refusal != nil:
 		g.log().LogAttrs(r.Context(), slog.LevelWarn, "forward-auth refused",
-			slog.String("request_id", web.RequestID(r.Context())), slog.String("reason", web.Code(auth.ErrForbidden)), slog.Any("error", refusal))
+			slog.String("request_id", web.RequestID(r.Context())), slog.String("reason", web.Code(auth.ErrForbidden)), slog.Any("error", q.refusal))
 		return nil, auth.ErrForbidden
-	case rt != nil && !rt.access.admits(who), allowed != nil && !allowed.admits(who):
-		return nil, auth.ErrForbidden
+	case q.route != nil && !q.route.access.admits(who):
+		return nil, q.route.forbids(who)
+	case q.further != nil && !q.further.admits(who):
+		return nil, &auth.Forbidden{Missing: q.further.missing(who)}
 	}
 	return p, nil
 }
+
+var errOwnRequest = errors.New("the original request is for Gatehouse itself")
 
 // originalRoute returns the route of the original request, nil when the
 // request says nothing about one. The error is why the verdict cannot be
@@ -103,6 +120,9 @@ func (g *Gateway) originalRoute(r *http.Request) (*route, error) {
 	if err != nil {
 		return nil, err
 	}
+	if x := exchangeOf(r); x != nil {
+		x.original = o
+	}
 	rt, err := g.table.route(o, r.Header)
 	switch {
 	case err != nil:
@@ -110,7 +130,7 @@ func (g *Gateway) originalRoute(r *http.Request) (*route, error) {
 	case rt == nil:
 		return nil, errors.New("no route for the original request")
 	case rt.own:
-		return nil, errors.New("the original request is for Gatehouse itself")
+		return nil, errOwnRequest
 	}
 	return rt, nil
 }

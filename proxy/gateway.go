@@ -182,6 +182,9 @@ func (g *Gateway) serve(x *exchange, r *http.Request) error {
 	if rt.own {
 		return g.serveOwn(x, r)
 	}
+	if rt.address.grants() {
+		return g.grant(x, r)
+	}
 	if x.person, err = g.admit(x, r, rt); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 
@@ -24,8 +25,10 @@ func (g *Gateway) unauthenticated(x *exchange, r *http.Request) {
 	at := g.prefix + "/sign_in"
 	here, _ := normalHost(host)
 	public, _ := normalHost(g.public.Host)
-	if here != public {
-		at = base + at // sign-ins run on public_url
+	if here != public || x.original != (original{}) {
+		// Sign-ins run on public_url. What a proxy passes on is absolute too:
+		// Traefik would complete a path with the address at which it asked.
+		at = base + at
 	}
 	at += "?rd=" + url.QueryEscape(g.Site.Choose(r, "", x.peer.Trusted))
 	x.Header().Set("Location", at)
@@ -33,13 +36,15 @@ func (g *Gateway) unauthenticated(x *exchange, r *http.Request) {
 }
 
 // navigation reports whether a person is looking at the window that asked.
-// Everything else cannot follow a redirect to a page in any useful way.
+// Everything else cannot follow a redirect to a page in any useful way. Of a
+// question it is the original request that counts.
 func (g *Gateway) navigation(x *exchange, r *http.Request) bool {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead || !web.WantsPage(r) {
+	method, path := cmp.Or(x.original.method, r.Method), cmp.Or(x.original.path, x.target.path)
+	if method != http.MethodGet && method != http.MethodHead || !web.WantsPage(r) {
 		return false
 	}
 	api := false
-	g.api.find(spelled(x.target.path), func(found []*route) bool {
+	g.api.find(spelled(path), func(found []*route) bool {
 		api = api || len(found) > 0
 		return api
 	})

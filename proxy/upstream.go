@@ -57,6 +57,9 @@ func parseUpstream(s string) (upstream, error) {
 	return upstream{}, fmt.Errorf("%q is none of http, https, h2c, unix, static, file", kind)
 }
 
+// grants reports whether the upstream is a verdict; see Gateway.grant.
+func (u upstream) grants() bool { return u.kind == "static" && u.code < 300 }
+
 // scheme returns the scheme of a URL for http.Transport.
 func (u upstream) scheme() string {
 	if u.kind == "https" {

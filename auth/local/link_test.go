@@ -320,6 +320,23 @@ func TestAskForAReset(t *testing.T) {
 	}
 }
 
+// Who was told to look into the mailbox gets a mail, also when the gateway ends,
+// or its configuration, at that moment.
+func TestResetsEndInOrder(t *testing.T) {
+	p, _, _ := clocked(t)
+	mail := &post{came: make(chan struct{}, 100)}
+	r := NewResets(Resets{Passwords: p, Addresses: mail, Mailer: mail, URL: func(token string) string { return token }})
+	for range resetsPerHour {
+		r.Ask(t.Context(), "ada")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	r.Run(ctx)
+	if len(mail.sent) != resetsPerHour {
+		t.Errorf("%d mails, want %d", len(mail.sent), resetsPerHour)
+	}
+}
+
 // A flood of questions neither blocks a page nor grows.
 func TestAskNeverWaits(t *testing.T) {
 	p, _, _ := clocked(t)

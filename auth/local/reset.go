@@ -16,6 +16,8 @@ import (
 const (
 	resetsPerHour = 3
 	maxAsked      = 256
+	// lastAnswers is how long whoever ends waits for the answers to those in line.
+	lastAnswers = 5 * time.Second
 )
 
 // Addresses tells where an account can be reached (*provision.Directory,
@@ -70,18 +72,32 @@ func (r *Resets) Ask(ctx context.Context, login string) {
 	}
 }
 
-// Run answers the questions until ctx ends.
+// Run answers the questions until ctx ends, and then those that are in line.
 func (r *Resets) Run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastAnswers)
+			defer cancel()
+			for last.Err() == nil {
+				select {
+				case q := <-r.asked:
+					r.reply(last, q)
+				default:
+					return
+				}
+			}
 			return
 		case q := <-r.asked:
-			ctx := auth.WithClient(ctx, q.client)
-			if err := r.answer(ctx, q.login); err != nil && ctx.Err() == nil {
-				r.log(ctx, slog.LevelWarn, "somebody who has forgotten a password was not answered", "error", err)
-			}
+			r.reply(context.WithoutCancel(ctx), q)
 		}
+	}
+}
+
+func (r *Resets) reply(ctx context.Context, q question) {
+	ctx = auth.WithClient(ctx, q.client)
+	if err := r.answer(ctx, q.login); err != nil {
+		r.log(ctx, slog.LevelWarn, "somebody who has forgotten a password was not answered", "error", err)
 	}
 }
 

@@ -30,7 +30,7 @@ func (f *Flow) callback(_ http.ResponseWriter, r *http.Request) (reached, error)
 	if p, err = f.take(r.Context(), atProvider, state); err != nil {
 		return reached{}, fmt.Errorf("callback: %w", err)
 	}
-	f.quota.give(f.client(r))
+	f.Quotas.away.give(f.client(r))
 	at, err := f.answered(r, p, answer)
 	// The state is spent: whoever tries again begins anew, with the way back.
 	return at, f.tryAt(err, f.connection(p.Connection), p.ReturnTo)

@@ -3,4 +3,4 @@ package signin
 import "net/http"
 
 // TakeQuota counts one unfinished sign-in of a request's client.
-func (f *Flow) TakeQuota(r *http.Request) bool { return f.quota.take(f.client(r), f.now()) == 0 }
+func (f *Flow) TakeQuota(r *http.Request) bool { return f.Quotas.away.take(f.client(r), f.now()) == 0 }

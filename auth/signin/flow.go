@@ -63,8 +63,8 @@ type Flow struct {
 	Log     *slog.Logger
 	Now     func() time.Time
 
-	quota  quota // of sign-ins that are away
-	forgot quota // of people who have forgotten their password
+	Quotas *Quotas // nil: its own
+
 	origin *http.CrossOriginProtection
 }
 
@@ -79,6 +79,9 @@ func (f *Flow) Mount(mux *http.ServeMux) error {
 	asks := f.Enforce == config.EnforceAll || (f.Enforce == config.EnforceLocal && f.Passwords != nil)
 	if asks && len(f.enrollers()) == 0 {
 		return fmt.Errorf("sign-in: mfa.enforce is %s and mfa.methods has no factor that can be enrolled", f.Enforce)
+	}
+	if f.Quotas == nil {
+		f.Quotas = &Quotas{}
 	}
 	f.origin = http.NewCrossOriginProtection()
 	if err := f.origin.AddTrustedOrigin(f.Site.Origin()); err != nil {

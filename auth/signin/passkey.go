@@ -48,7 +48,7 @@ func (f *Flow) passkey(w http.ResponseWriter, r *http.Request) (reached, error) 
 	if err != nil {
 		return reached{}, f.noPasskey(w, r, err)
 	}
-	f.quota.give(f.client(r))
+	f.Quotas.away.give(f.client(r))
 	began := f.now().UTC() // whoever ends the sessions while it is judged ends this sign-in too
 	id, err := f.entrant(r, p, form.Get("code"))
 	if errors.Is(err, auth.ErrWrongCode) {
@@ -83,7 +83,7 @@ func (f *Flow) showPasskey(w http.ResponseWriter, r *http.Request) (reached, err
 
 // askPasskey parks a sign-in that waits for a passkey.
 func (f *Flow) askPasskey(w http.ResponseWriter, r *http.Request, returnTo string) (auth.Pending, error) {
-	if wait := f.quota.take(f.client(r), f.now()); wait > 0 {
+	if wait := f.Quotas.away.take(f.client(r), f.now()); wait > 0 {
 		f.crowded(r)
 		return auth.Pending{}, fmt.Errorf("%w: %w", auth.ErrTooManySignIns, &auth.Throttled{RetryAfter: wait})
 	}
@@ -94,7 +94,7 @@ func (f *Flow) askPasskey(w http.ResponseWriter, r *http.Request, returnTo strin
 		err = f.keep(r.Context(), atPasskey, handle, p)
 	}
 	if err != nil {
-		f.quota.give(f.client(r))
+		f.Quotas.away.give(f.client(r))
 		return auth.Pending{}, err
 	}
 	f.Cookies.SetStep(w, f.Cookies.Step(passkeySuffix), handle, pendingLife)

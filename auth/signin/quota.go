@@ -24,6 +24,13 @@ const (
 // stranger can send the header that they are about.
 const warnEvery = time.Hour
 
+// Quotas are what one process lets clients begin. The zero value is ready. They
+// outlive a Flow: who makes the gateway begin anew would otherwise begin anew too.
+type Quotas struct {
+	away   quota // sign-ins that are away at an identity provider
+	forgot quota // people who have forgotten their password
+}
+
 // quota counts what one process lets clients begin: sign-ins that are away at an identity provider, by client, in a
 // window of pendingLife that begins anew when it is over; so at most twice the
 // limit rests in the store.

@@ -39,7 +39,7 @@ func (f *Flow) askReset(w http.ResponseWriter, r *http.Request) {
 		f.fail(w, r, "password_reset_failed", err)
 		return
 	}
-	if login := strings.TrimSpace(form.Get("username")); login != "" && f.forgot.takeUpTo(maxResets, f.client(r), f.now()) == 0 {
+	if login := strings.TrimSpace(form.Get("username")); login != "" && f.Quotas.forgot.takeUpTo(maxResets, f.client(r), f.now()) == 0 {
 		f.Resets.Ask(r.Context(), login)
 	}
 	f.Pages.Reset(w, r, web.Reset{Sent: true})

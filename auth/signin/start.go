@@ -42,7 +42,7 @@ func (f *Flow) start(w http.ResponseWriter, r *http.Request) (reached, error) {
 // begin sends the browser to a connection's identity provider. Of the sign-in
 // it takes where it leads to, what it confirms, and what it is linked to.
 func (f *Flow) begin(w http.ResponseWriter, r *http.Request, c *Connection, sought auth.Pending) error {
-	if wait := f.quota.take(f.client(r), f.now()); wait > 0 {
+	if wait := f.Quotas.away.take(f.client(r), f.now()); wait > 0 {
 		f.crowded(r)
 		return fmt.Errorf("%w: %w", auth.ErrTooManySignIns, &auth.Throttled{RetryAfter: wait})
 	}
@@ -63,7 +63,7 @@ func (f *Flow) begin(w http.ResponseWriter, r *http.Request, c *Connection, soug
 		err = f.keep(r.Context(), atProvider, p.State, p)
 	}
 	if err != nil {
-		f.quota.give(f.client(r))
+		f.Quotas.away.give(f.client(r))
 		return err
 	}
 	f.Cookies.SetStep(w, bind.Name, bind.Value, pendingLife)
@@ -75,7 +75,7 @@ func (f *Flow) begin(w http.ResponseWriter, r *http.Request, c *Connection, soug
 // proxy that is not trusted hides them, and one of them can use up what is for
 // all, unfinished sign-ins or wrong passwords.
 func (f *Flow) crowded(r *http.Request) {
-	if f.Log == nil || f.trusted(r) || len(r.Header["X-Forwarded-For"])+len(r.Header["Forwarded"]) == 0 || !f.quota.warnAgain(f.now()) {
+	if f.Log == nil || f.trusted(r) || len(r.Header["X-Forwarded-For"])+len(r.Header["Forwarded"]) == 0 || !f.Quotas.away.warnAgain(f.now()) {
 		return
 	}
 	f.Log.WarnContext(r.Context(), "a client that may be a proxy has too many unfinished sign-ins or wrong attempts; if it is yours, name it in server.trusted_proxies, so that its visitors are told apart",

@@ -17,8 +17,8 @@
 // where another proxy asks for the verdict and does the proxying.
 //
 // Exchanges that stay open, such as WebSockets, event streams and long
-// downloads, are judged again every few seconds (Gateway.Watch) and cut when
-// their session has ended or the rule no longer admits the person.
+// downloads, are judged again every few seconds (Exchanges.Watch) and cut when
+// their session has ended, or the rules of today would not let them begin.
 //
 // It does not sign people in, knows no cookie but by name, reads no account
 // and renders no page: those come in through Authenticator, Own and Errors.

@@ -92,10 +92,8 @@ func (g *Gateway) forward(x *exchange, r *http.Request) error {
 			_ = http.NewResponseController(x.ResponseWriter).EnableFullDuplex()
 		}
 	}
-	if x.person != nil {
-		r = g.open.guard(x, r)
-		defer g.open.leave(x)
-	}
+	r = g.Exchanges.guard(x, r)
+	defer g.Exchanges.leave(x)
 	rt.proxy.ServeHTTP(x, r)
 	return nil
 }

@@ -51,6 +51,8 @@ type Gateway struct {
 	// routes, because their people are sent to public_url to sign in, and
 	// session.return_domains.
 	Site *returnurl.Site
+	// Exchanges are its own, unless those of an older Gateway take their place.
+	Exchanges *Exchanges
 
 	table   *table
 	proxies *clientip.Proxies
@@ -59,13 +61,12 @@ type Gateway struct {
 	prefix  string
 	api     paths // api_paths
 	buffers buffers
-	open    openExchanges
 	close   []func()
 }
 
 // New compiles a configuration.
 func New(cfg *config.Config) (*Gateway, error) {
-	g := &Gateway{prefix: cfg.Server.Prefix, cookies: ownCookies{cfg.Session.CookieName}}
+	g := &Gateway{prefix: cfg.Server.Prefix, cookies: ownCookies{cfg.Session.CookieName}, Exchanges: &Exchanges{}}
 	var err error
 	if g.public, err = url.Parse(cfg.Server.PublicURL); err != nil || g.public.Host == "" {
 		return nil, fmt.Errorf("compile the gateway: public_url %q is not a URL", cfg.Server.PublicURL)

@@ -242,14 +242,14 @@ func TestOpenStreamOnPublicRouteEnds(t *testing.T) {
 	if _, err := io.ReadAll(resp.Body); err == nil {
 		t.Error("the stream ended as if it were whole")
 	}
-	waitFor(t, "the exchange to leave", func() bool { return len(f.open.due(clock)) == 0 })
+	waitFor(t, "the exchange to leave", func() bool { return len(f.Exchanges.due(clock)) == 0 })
 }
 
 func TestWatchEnds(t *testing.T) {
 	f := newGateway(t, defaults(), somebody())
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
-	go func() { defer close(done); f.Watch(ctx) }()
+	go func() { defer close(done); f.Exchanges.Watch(ctx, func() *Gateway { return f.Gateway }) }()
 	cancel()
 	<-done
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gatehouse/auth"
+	"gatehouse/internal/clientip"
 	"gatehouse/internal/web"
 )
 
@@ -25,16 +26,18 @@ const (
 	checkers = 64
 )
 
-// openExchanges are the exchanges that carry an identity and are not over.
-// Their number is bounded by that of connections and streams.
-type openExchanges struct {
+// Exchanges are the exchanges with upstreams that are not over; their number is
+// bounded by that of connections and streams. They outlive a Gateway: that of
+// another configuration judges what the one before it has let pass. The zero
+// value is ready.
+type Exchanges struct {
 	mu  sync.Mutex
 	all map[*exchange]struct{}
 }
 
 // guard enters an exchange and returns its request with a context that ends
 // when the exchange is cut. The caller calls leave when it is over.
-func (o *openExchanges) guard(x *exchange, r *http.Request) *http.Request {
+func (o *Exchanges) guard(x *exchange, r *http.Request) *http.Request {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	r = r.WithContext(ctx)
 	x.request, x.cancel, x.checked = r, cancel, x.start
@@ -47,7 +50,7 @@ func (o *openExchanges) guard(x *exchange, r *http.Request) *http.Request {
 	return r
 }
 
-func (o *openExchanges) leave(x *exchange) {
+func (o *Exchanges) leave(x *exchange) {
 	o.mu.Lock()
 	delete(o.all, x)
 	o.mu.Unlock()
@@ -58,7 +61,7 @@ func (o *openExchanges) leave(x *exchange) {
 }
 
 // due returns the exchanges that were last looked at before t.
-func (o *openExchanges) due(t time.Time) (due []*exchange) {
+func (o *Exchanges) due(t time.Time) (due []*exchange) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for x := range o.all {
@@ -70,8 +73,9 @@ func (o *openExchanges) due(t time.Time) (due []*exchange) {
 }
 
 // Watch judges the exchanges that stay open again, until ctx ends, and cuts
-// those whose session has ended or whose route no longer admits the person.
-func (g *Gateway) Watch(ctx context.Context) {
+// those that a request would not get any more from the gateway that judge
+// returns: the session has ended, the route is gone or admits others.
+func (o *Exchanges) Watch(ctx context.Context, judge func() *Gateway) {
 	tick := time.NewTicker(checkEvery)
 	defer tick.Stop()
 	for {
@@ -79,7 +83,7 @@ func (g *Gateway) Watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			g.checkOpen(ctx)
+			judge().checkOpen(ctx)
 		}
 	}
 }
@@ -87,7 +91,7 @@ func (g *Gateway) Watch(ctx context.Context) {
 func (g *Gateway) checkOpen(ctx context.Context) {
 	slots := make(chan struct{}, checkers)
 	var all sync.WaitGroup
-	for _, x := range g.open.due(g.now().Add(-checkEvery)) {
+	for _, x := range g.Exchanges.due(g.now().Add(-checkEvery)) {
 		slots <- struct{}{}
 		all.Go(func() {
 			defer func() { <-slots }()
@@ -97,9 +101,12 @@ func (g *Gateway) checkOpen(ctx context.Context) {
 	all.Wait()
 }
 
-// check asks for the session as the request itself would, except that it is
-// no use of the session: an open stream does not keep one from being idle.
+// check judges as if the request came now, except that it is no use of the
+// session: an open stream does not keep one from being idle.
 func (g *Gateway) check(ctx context.Context, x *exchange) {
+	if x.person == nil && x.gateway == g {
+		return // a public route, and no rule has changed
+	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	x.mu.Lock()
@@ -107,25 +114,52 @@ func (g *Gateway) check(ctx context.Context, x *exchange) {
 		x.mu.Unlock()
 		return
 	}
-	r := question(auth.AsRecheck(ctx), x.request)
+	r, peer := question(auth.AsRecheck(ctx), x.request), g.proxies.Peer(x.request)
 	x.mu.Unlock()
 
-	_, p, err := g.Sessions.Authenticate(r)
+	err := g.judgeAgain(x, r, peer)
 	switch {
-	case err == nil && p == nil:
-		err = auth.ErrUnauthenticated
-	case err == nil && !x.route.access.admits(by(p, x.peer)):
-		err = auth.ErrForbidden
 	case err == nil:
 		x.checked = g.now()
 		return
-	case !errors.Is(err, auth.ErrUnauthenticated) && !errors.Is(err, auth.ErrForbidden):
-		if g.now().Sub(x.checked) < storeGrace {
-			return
-		}
+	case errors.Is(err, auth.ErrUnauthenticated), errors.Is(err, auth.ErrForbidden), errors.Is(err, auth.ErrNotFound), errors.Is(err, auth.ErrMalformed):
+	case g.now().Sub(x.checked) < storeGrace:
+		return
 	}
 	g.log().Info("open exchange cut", "request_id", x.id, "route", x.route.name, "reason", web.Code(err), "error", err)
 	x.cancel(err)
+}
+
+// judgeAgain is the road of a request up to its verdict. Who the upstream was
+// told of must still be somebody, also where by now everybody may pass.
+func (g *Gateway) judgeAgain(x *exchange, r *http.Request, peer clientip.Peer) error {
+	host, err := normalHost(r.Host)
+	if err != nil {
+		return err
+	}
+	rt, err := g.table.judge(host, r.Method, x.target.path)
+	switch {
+	case err != nil:
+		return err
+	case rt == nil || rt.own:
+		return auth.ErrNotFound
+	}
+	if err := g.table.judgeOverrides(rt, host, x.target.path, r.Header); err != nil {
+		return err
+	}
+	if rt.public && x.person == nil {
+		return nil
+	}
+	_, p, err := g.Sessions.Authenticate(r)
+	switch {
+	case err != nil:
+		return err
+	case p == nil:
+		return auth.ErrUnauthenticated
+	case !rt.public && !rt.access.admits(by(p, peer)):
+		return auth.ErrForbidden
+	}
+	return nil
 }
 
 // question returns what an Authenticator looks at, without the body and the

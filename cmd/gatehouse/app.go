@@ -7,14 +7,15 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"reflect"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"gatehouse/auth"
 	"gatehouse/auth/mfa"
 	"gatehouse/auth/oidc"
 	"gatehouse/auth/signin"
-	"gatehouse/internal/adminsock"
 	"gatehouse/internal/clientip"
 	"gatehouse/internal/config"
 	"gatehouse/internal/store"
@@ -23,15 +24,19 @@ import (
 	"gatehouse/proxy"
 )
 
-// app is a gateway, wired: the only place where the packages meet.
+// app is a gateway of one configuration, wired: the only place where the
+// packages meet. What must outlive the configuration is the process's.
 type app struct {
 	*state
-	pages   *web.Pages
-	gateway *proxy.Gateway
-	front   http.Handler // what the public listener serves: the gateway, or what stands before it
-	admin   http.Handler // what the admin listener serves
-	ready   *readiness
-	socket  *adminsock.Server
+	pages     *web.Pages
+	gateway   *proxy.Gateway
+	providers []*oidc.Provider
+
+	// users are the process, as long as this is its app, and each request and
+	// command that entered; when the last has left, the app ends.
+	users atomic.Int64
+	stop  context.CancelFunc // ends the workers of the configuration of now
+	end   context.CancelFunc // ends what serves requests in flight too
 }
 
 const (
@@ -41,21 +46,20 @@ const (
 	storeRetryMax = 4 * time.Second
 )
 
-// openApp wires a gateway. It waits a while for a store that does not answer
-// yet, because services start in any order, and for no identity provider.
+// openApp wires the first gateway of a process. It waits a while for a store that
+// does not answer yet, because services start in any order, and for no identity
+// provider.
 func openApp(ctx context.Context, cfg *config.Config, log *slog.Logger, banner string) (*app, error) {
 	s, err := waitForState(ctx, cfg, log)
 	if err != nil {
 		return nil, err
 	}
-	a := &app{
-		state: s,
-		pages: &web.Pages{Prefix: cfg.Server.Prefix, Banner: banner},
-		ready: &readiness{store: s.store},
-	}
-	if err := a.wire(); err != nil {
+	s.banner = banner
+	a, err := newApp(s, nil)
+	if err != nil {
 		return nil, errors.Join(err, s.close())
 	}
+	s.current.Store(a)
 	if cfg.Store.Redis == nil {
 		log.Info("everything rests in the embedded store: only one process can use it; replicas need store.redis", "path", cfg.Store.Embedded.Path)
 	} else {
@@ -81,16 +85,54 @@ func waitForState(ctx context.Context, cfg *config.Config, log *slog.Logger) (*s
 	}
 }
 
-func (a *app) wire() error {
+// newApp wires a gateway upon a state. Providers of old that are configured as
+// they were go on with what they know of theirs; old is nil for the first.
+func newApp(s *state, old *app) (*app, error) {
+	a := &app{
+		state: s, pages: &web.Pages{Prefix: s.cfg.Server.Prefix, Banner: s.banner},
+		stop: func() {}, end: func() {},
+	}
+	a.users.Store(1)
+	for _, c := range s.cfg.Connections {
+		a.providers = append(a.providers, a.provider(c, old))
+	}
 	var err error
 	if a.gateway, err = proxy.New(a.cfg); err != nil {
-		return err
+		return nil, err
 	}
-	a.front, a.admin = a.gateway, a.adminHandler()
+	if err := a.wire(); err != nil {
+		a.gateway.Close()
+		return nil, err
+	}
+	return a, nil
+}
+
+// provider is that of old if nothing about the connection has changed.
+func (a *app) provider(c config.Connection, old *app) *oidc.Provider {
+	made := &oidc.Provider{
+		Connection:  c,
+		RedirectURI: a.cfg.Server.PublicURL + a.cfg.Server.Prefix + "/callback",
+		Store:       a.store,
+		Index:       a.index,
+		Log:         a.log,
+	}
+	made.Connection.Line, made.Connection.Tests = 0, nil // of the file, and of no sign-in
+	if old != nil {
+		for _, p := range old.providers {
+			if p.RedirectURI == made.RedirectURI && reflect.DeepEqual(p.Connection, made.Connection) {
+				return p
+			}
+		}
+	}
+	return made
+}
+
+func (a *app) wire() error {
+	a.gateway.Exchanges = &a.exchanges
 	a.gateway.Sessions, a.gateway.Pages, a.gateway.Log = a.sessions, a.pages, a.log
 	a.gateway.Identity.Log = a.log
+	var err error
 	a.gateway.Own, err = a.own()
-	a.socket = &adminsock.Server{Run: a.administration().run, Log: a.log}
 	return err
 }
 
@@ -116,6 +158,7 @@ func (a *app) own() (http.Handler, error) {
 		Cookies:     a.cookies,
 		Pages:       a.pages,
 		QR:          mfa.QR,
+		Quotas:      &a.quotas,
 		Trusted:     func(r *http.Request) bool { return clientip.From(r.Context()).Trusted },
 		Client:      func(r *http.Request) netip.Addr { return clientip.From(r.Context()).Client },
 		Log:         a.log,
@@ -158,26 +201,45 @@ func (a *app) own() (http.Handler, error) {
 // connections are those that are enabled, or those that are not.
 func (a *app) connections(enabled bool) []signin.Connection {
 	var all []signin.Connection
-	for _, c := range a.cfg.Connections {
+	for i, c := range a.cfg.Connections {
 		if c.Disabled == enabled {
 			continue
 		}
 		all = append(all, signin.Connection{
 			Name:         c.Name,
 			EmailDomains: c.EmailDomains,
-			Provider: &oidc.Provider{
-				Connection:  c,
-				RedirectURI: a.cfg.Server.PublicURL + a.cfg.Server.Prefix + "/callback",
-				Store:       a.store,
-				Index:       a.index,
-				Log:         a.log,
-			},
+			Provider:     a.providers[i],
 		})
 	}
 	return all
 }
 
-func (a *app) close() error {
-	a.gateway.Close()
-	return a.state.close()
+// start runs the workers of an app that has become the one of now, until it is
+// retired or ctx ends.
+func (a *app) start(ctx context.Context) {
+	now, stop := context.WithCancel(ctx)
+	whole, end := context.WithCancel(ctx)
+	a.stop, a.end = stop, end
+	if a.mail != nil {
+		a.workers.Go(func() { a.mail.Run(now) })
+	}
+	if a.resets != nil {
+		// Who asks on a request that is in flight is answered too.
+		a.workers.Go(func() { a.resets.Run(whole) })
+	}
+	a.workers.Go(func() { a.reseal(now) })
+}
+
+// retire ends what only the app of now does, and gives up the process's hold.
+func (a *app) retire() {
+	a.stop()
+	a.leave()
+}
+
+// leave ends the app once nobody uses it any more.
+func (a *app) leave() {
+	if a.users.Add(-1) == 0 {
+		a.end()
+		a.gateway.Close()
+	}
 }

@@ -23,8 +23,8 @@ func explainHere(ctx context.Context, cfg *config.Config, c adminsock.Command, l
 	if err != nil {
 		return 0, err
 	}
-	s := &state{cfg: cfg, log: log, store: &overlay.Store{Below: below, Top: memory.New()}, bus: &store.LocalBus{}}
-	if err := s.open(ctx); err != nil {
+	s, err := newProcess(&overlay.Store{Below: below, Top: memory.New()}, &store.LocalBus{}, log).newState(ctx, cfg)
+	if err != nil {
 		return 0, errors.Join(err, below.Close())
 	}
 	code := s.administration().explain(ctx, c.Args[1:], c.Stdin, stdout, stderr)

@@ -24,16 +24,13 @@ const (
 
 // caretaker runs the rule for inactive accounts from time to time.
 type caretaker struct {
-	rule  *provision.Inactivity
+	rule  func() *provision.Inactivity // of today
 	store store.Store
 	log   *slog.Logger
 }
 
 // run runs until ctx ends. Replicas that start together do not run together.
 func (c *caretaker) run(ctx context.Context) {
-	if c.rule.String() == "" {
-		return
-	}
 	for err := wait(ctx, quietStart, inactiveEvery); err == nil; err = wait(ctx, inactiveEvery, inactiveEvery/10) {
 		if err := c.turn(ctx); err != nil && ctx.Err() == nil {
 			c.log.ErrorContext(ctx, "the rule for inactive accounts did not run to its end; it is tried again in an hour", "error", forPeople(err))
@@ -41,8 +38,12 @@ func (c *caretaker) run(ctx context.Context) {
 	}
 }
 
-// turn runs the rule if no replica has within the hour.
+// turn runs the rule, where there is one, if no replica has within the hour.
 func (c *caretaker) turn(ctx context.Context) error {
+	rule := c.rule()
+	if rule.String() == "" {
+		return nil
+	}
 	err := c.store.Create(ctx, inactiveTurn, []byte("1"), inactiveEvery-time.Minute)
 	if errors.Is(err, store.ErrExists) {
 		return nil
@@ -50,7 +51,7 @@ func (c *caretaker) turn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	turnout, err := c.rule.Act(ctx, false, func(provision.Idle) error { return nil })
+	turnout, err := rule.Act(ctx, false, func(provision.Idle) error { return nil })
 	if err == nil && turnout.Disable+turnout.Delete > 0 {
 		c.log.InfoContext(ctx, "the rule for inactive accounts has run", "accounts", turnout.Accounts, "disabled", turnout.Disable, "deleted", turnout.Delete)
 	}

@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,6 +54,10 @@ func kept(t *testing.T, in config.Inactive, names ...string) (*provision.Directo
 	return d, st
 }
 
+func rule(d *provision.Directory) func() *provision.Inactivity {
+	return func() *provision.Inactivity { return &provision.Inactivity{Directory: d, Sessions: nobodyOpen{}} }
+}
+
 func disabled(t *testing.T, d *provision.Directory) (n int) {
 	t.Helper()
 	all, _, err := d.List(t.Context())
@@ -75,7 +81,7 @@ func TestCaretaker(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		ran := make(chan struct{}, 3)
 		for range 3 {
-			c := &caretaker{rule: &provision.Inactivity{Directory: d, Sessions: nobodyOpen{}}, store: st, log: slog.New(slog.NewTextHandler(&log, nil))}
+			c := &caretaker{rule: rule(d), store: st, log: slog.New(slog.NewTextHandler(&log, nil))}
 			go func() { c.run(ctx); ran <- struct{}{} }()
 		}
 		time.Sleep(47 * time.Hour)
@@ -125,7 +131,7 @@ func TestCaretakerAndAWrongClock(t *testing.T) {
 					return now
 				}
 				var log bytes.Buffer
-				c := &caretaker{rule: &provision.Inactivity{Directory: d, Sessions: nobodyOpen{}}, store: st, log: slog.New(slog.NewTextHandler(&log, nil))}
+				c := &caretaker{rule: rule(d), store: st, log: slog.New(slog.NewTextHandler(&log, nil))}
 				ctx, stop := context.WithCancel(t.Context())
 				ran := make(chan struct{})
 				go func() { defer close(ran); c.run(ctx) }()
@@ -144,9 +150,33 @@ func TestCaretakerAndAWrongClock(t *testing.T) {
 	}
 }
 
-// Without a rule there is nothing to run.
-func TestCaretakerWithoutARule(t *testing.T) {
-	d, st := kept(t, config.Inactive{})
-	c := &caretaker{rule: &provision.Inactivity{Directory: d}, store: st, log: slog.New(slog.DiscardHandler)}
-	c.run(t.Context()) // returns
+// Without a rule nothing is done, until there is one.
+func TestCaretakerFollowsTheConfiguration(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, st := kept(t, config.Inactive{}, "ann")
+		later := &provision.Directory{
+			Store: st, Index: d.Index, Credentials: nobodyOpen{}, Log: d.Log, Inactive: config.Inactive{DisableAfter: 48 * time.Hour},
+		}
+		var reloaded atomic.Bool
+		c := &caretaker{store: st, log: slog.New(slog.DiscardHandler), rule: func() *provision.Inactivity {
+			if reloaded.Load() {
+				return rule(later)()
+			}
+			return rule(d)()
+		}}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); c.run(ctx) }()
+		time.Sleep(72 * time.Hour)
+		if _, err := st.Get(t.Context(), inactiveTurn); !errors.Is(err, store.ErrNotFound) || disabled(t, d) > 0 {
+			t.Errorf("without a rule a turn was taken (%v)", err)
+		}
+		reloaded.Store(true)
+		time.Sleep(2 * inactiveEvery)
+		if n := disabled(t, later); n != 1 {
+			t.Errorf("%d of 1 are disabled", n)
+		}
+		stop()
+		<-ended
+	})
 }

@@ -13,7 +13,7 @@ import (
 // hash by different keys do not find each other's sessions and accounts, and
 // give one person an account each; nothing would ever show it.
 type keyGuard struct {
-	*state
+	*process
 	suspect chan struct{} // of capacity 1
 }
 
@@ -35,7 +35,7 @@ func (k *keyGuard) heard(key string) {
 
 // watch returns an error when the process must end, and nil when ctx ends.
 func (k *keyGuard) watch(ctx context.Context) error {
-	if k.cfg.Store.Redis == nil {
+	if k.current.Load().cfg.Store.Redis == nil {
 		return nil // the file is this process's own
 	}
 	tick := time.NewTicker(keyEvery)
@@ -57,12 +57,13 @@ func (k *keyGuard) watch(ctx context.Context) error {
 }
 
 func (k *keyGuard) hold(ctx context.Context) error {
-	if len(k.generated) > 0 {
-		if err := seal.HoldStored(ctx, k.store, k.generated); err != nil {
+	keys := k.current.Load().keys
+	if len(keys.generated) > 0 {
+		if err := seal.HoldStored(ctx, k.store, keys.generated); err != nil {
 			return err
 		}
 	}
-	restored, err := k.index.Hold(ctx, k.store, k.keyring)
+	restored, err := keys.index.Hold(ctx, k.store, keys.keyring)
 	if restored {
 		k.log.WarnContext(ctx, "THE STORE HAS LOST WHAT WAS IN IT: the index key was put back, accounts and sessions are gone; see that redis keeps its data")
 	}

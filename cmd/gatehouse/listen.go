@@ -16,6 +16,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"gatehouse/internal/adminsock"
+	"gatehouse/internal/config"
+	"gatehouse/provision"
 	"gatehouse/proxy"
 )
 
@@ -27,20 +29,21 @@ const (
 )
 
 // run serves until ctx ends, then lets running requests finish.
-func (a *app) run(ctx context.Context, ready func(context.Context) error) error {
-	public, err := a.listenPublic()
+func (p *process) run(ctx context.Context, ready func(context.Context) error) error {
+	cfg := p.current.Load().cfg
+	public, err := p.listenPublic(cfg.Server)
 	if err != nil {
 		return err
 	}
 	defer public.Close()
-	admin, err := a.listenAdmin()
+	admin, err := p.listenAdmin(cfg.Server)
 	if err != nil {
 		return err
 	}
 	if admin != nil {
 		defer admin.Close()
 	}
-	socket, err := a.listenSocket()
+	socket, err := p.listenSocket(cfg)
 	if err != nil {
 		return err
 	}
@@ -48,57 +51,56 @@ func (a *app) run(ctx context.Context, ready func(context.Context) error) error 
 	group, ctx := errgroup.WithContext(ctx)
 	// What judges sessions goes on until the last request is over.
 	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
-	keys := &keyGuard{state: a.state, suspect: make(chan struct{}, 1)}
+	keys := &keyGuard{process: p, suspect: make(chan struct{}, 1)}
 	group.Go(func() error {
-		a.bus.Subscribe(watching, func(key string) {
-			a.changed(key)
+		p.bus.Subscribe(watching, func(key string) {
+			p.changed(key)
 			keys.heard(key)
 		})
 		return nil
 	})
 	group.Go(func() error { return keys.watch(ctx) })
-	group.Go(func() error { a.gateway.Watch(watching); return nil })
-	server := proxy.Server(a.front, a.log)
+	group.Go(func() error {
+		p.exchanges.Watch(watching, func() *proxy.Gateway { return p.current.Load().gateway })
+		return nil
+	})
+	p.current.Load().start(watching)
+	server := proxy.Server(p.front, p.log)
 	adminServer := &http.Server{
-		Handler: a.admin, ReadTimeout: adminReadTimeout, WriteTimeout: adminReadTimeout,
-		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
+		Handler: p.admin, ReadTimeout: adminReadTimeout, WriteTimeout: adminReadTimeout,
+		ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelWarn),
 	}
 	group.Go(func() error { return served(server.Serve(public)) })
 	if admin != nil {
 		group.Go(func() error { return served(adminServer.Serve(admin)) })
 	}
 	if socket {
-		group.Go(a.socket.Serve)
+		group.Go(p.socket.Serve)
 	}
-	if a.mail != nil {
-		group.Go(func() error { a.mail.Run(watching); return nil })
-	}
-	if a.resets != nil {
-		group.Go(func() error { a.resets.Run(watching); return nil })
-	}
-	group.Go(func() error { a.reseal(ctx); return nil })
-	caretaker := &caretaker{rule: a.inactivityRule(), store: a.store, log: a.log}
+	caretaker := &caretaker{rule: func() *provision.Inactivity { return p.current.Load().inactivityRule() }, store: p.store, log: p.log}
 	group.Go(func() error { caretaker.run(ctx); return nil })
 	group.Go(func() error {
 		<-ctx.Done()
 		defer stopWatching()
-		a.ready.draining.Store(true)
-		a.log.Info("the gateway is ending; running requests may finish", "within", drainTime.String())
+		p.ready.draining.Store(true)
+		p.log.Info("the gateway is ending; running requests may finish", "within", drainTime.String())
 		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 		defer cancel()
 		if err := server.Shutdown(drain); err != nil {
 			_ = server.Close() // streams that outlive the time
 		}
 		if socket {
-			_ = a.socket.Shutdown(drain)
+			_ = p.socket.Shutdown(drain)
 		}
 		return adminServer.Close()
 	})
-	a.log.Info("the gateway listens", "listen", public.Addr().String(), "public_url", a.cfg.Server.PublicURL, "version", version)
+	p.log.Info("the gateway listens", "listen", public.Addr().String(), "public_url", cfg.Server.PublicURL, "version", version)
 	if ready != nil {
 		group.Go(func() error { return ready(ctx) })
 	}
-	return group.Wait()
+	err = group.Wait()
+	p.workers.Wait()
+	return err
 }
 
 // served drops the error that a server gives when it was told to end.
@@ -109,23 +111,23 @@ func served(err error) error {
 	return err
 }
 
-func (a *app) listenPublic() (net.Listener, error) {
-	var config *tls.Config
-	if files := a.cfg.Server.TLS; files.CertFile != "" {
-		cert, err := newCertificate(files.CertFile, files.KeyFile, a.log)
+func (p *process) listenPublic(cfg config.Server) (net.Listener, error) {
+	var secure *tls.Config
+	if files := cfg.TLS; files.CertFile != "" {
+		cert, err := newCertificate(files.CertFile, files.KeyFile, p.log)
 		if err != nil {
 			return nil, err
 		}
-		config = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert.get}
+		secure = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert.get}
 	}
-	l, err := listen(a.cfg.Server.Listen)
+	l, err := listen(cfg.Listen)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("listen at server.listen: %w: another program has this address; end it or name another", err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listen at server.listen: %w", err)
 	}
-	return proxy.Listen(l, config), nil
+	return proxy.Listen(l, secure), nil
 }
 
 // listen listens at host:port or unix:///path.
@@ -148,10 +150,10 @@ func listen(address string) (net.Listener, error) {
 
 // listenAdmin is nil where the address is only the default and somebody else
 // has it, such as another gateway on the same machine.
-func (a *app) listenAdmin() (net.Listener, error) {
-	l, err := listen(a.cfg.Server.AdminListen)
-	if err != nil && !a.cfg.Server.AdminListenSet {
-		a.log.Warn("no admin listener: the default address is taken; server.admin_listen names another", "error", err)
+func (p *process) listenAdmin(cfg config.Server) (net.Listener, error) {
+	l, err := listen(cfg.AdminListen)
+	if err != nil && !cfg.AdminListenSet {
+		p.log.Warn("no admin listener: the default address is taken; server.admin_listen names another", "error", err)
 		return nil, nil
 	}
 	if err != nil {
@@ -161,19 +163,19 @@ func (a *app) listenAdmin() (net.Listener, error) {
 }
 
 // adminHandler is what operators ask and strangers must not.
-func (a *app) adminHandler() http.Handler {
+func (p *process) adminHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ping", servePing)
-	mux.HandleFunc("GET /ready", a.ready.serveReasons)
+	mux.HandleFunc("GET /ready", p.ready.serveReasons)
 	return mux
 }
 
 // listenSocket reports whether there is an admin socket. On Redis commands do
 // without it, so one that the file does not name may be missing.
-func (a *app) listenSocket() (bool, error) {
-	err := a.socket.Listen(a.cfg.Server.AdminSocket)
-	if errors.Is(err, adminsock.ErrInUse) && a.cfg.Store.Redis != nil && !a.cfg.Server.AdminSocketSet {
-		a.log.Warn("no admin socket: another server has the default one; server.admin_socket names another", "error", err)
+func (p *process) listenSocket(cfg *config.Config) (bool, error) {
+	err := p.socket.Listen(cfg.Server.AdminSocket)
+	if errors.Is(err, adminsock.ErrInUse) && cfg.Store.Redis != nil && !cfg.Server.AdminSocketSet {
+		p.log.Warn("no admin socket: another server has the default one; server.admin_socket names another", "error", err)
 		return false, nil
 	}
 	if err != nil {

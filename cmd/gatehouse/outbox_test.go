@@ -19,7 +19,7 @@ import (
 // mailingState is a state whose mails are queued and not sent.
 func mailingState(t *testing.T, log *strings.Builder) *state {
 	t.Helper()
-	s := &state{cfg: &config.Config{}, store: memory.New(), bus: &store.LocalBus{}, log: slog.New(slog.NewTextHandler(log, nil))}
+	s := &state{process: newProcess(memory.New(), &store.LocalBus{}, slog.New(slog.NewTextHandler(log, nil))), cfg: &config.Config{}}
 	if err := s.openKeys(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -64,7 +64,7 @@ func newLogger(cfg config.Log, w io.Writer) *slog.Logger {
 
 // serve runs the gateway until ctx ends, and closes it. Ready, where there is
 // one, is called once it listens, and an error of it ends it.
-func (a *app) serve(ctx context.Context, ready func(context.Context) error) (err error) {
-	defer func() { err = errors.Join(err, a.close()) }()
-	return a.run(ctx, ready)
+func (p *process) serve(ctx context.Context, ready func(context.Context) error) (err error) {
+	defer func() { err = errors.Join(err, p.close()) }()
+	return p.run(ctx, ready)
 }

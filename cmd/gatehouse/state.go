@@ -16,27 +16,17 @@ import (
 	"gatehouse/internal/cookie"
 	"gatehouse/internal/mail"
 	"gatehouse/internal/seal"
-	"gatehouse/internal/store"
 	"gatehouse/internal/throttle"
 	"gatehouse/provision"
 	"gatehouse/proxy"
 )
 
-// state is everything that rests in the store, opened with the keys that it
-// needs. A server and a command that runs beside it open the same state.
+// state is everything that rests in the store, as one configuration has it. A
+// server and a command that runs beside it open the same state.
 type state struct {
+	*process
+	keys
 	cfg *config.Config
-	log *slog.Logger
-
-	store   store.Store
-	bus     store.Bus
-	keyring *seal.Keyring
-	index   *seal.IndexKey
-	// rotating: there are older keys beside the first.
-	rotating bool
-	// generated are the keys in use that the store keeps; none where the
-	// configuration has its own.
-	generated []string
 
 	directory *provision.Directory
 	resolver  *provision.Resolver
@@ -54,24 +44,45 @@ type state struct {
 	resets    *local.Resets // nil: nobody has a link mailed by which they choose another password
 }
 
+// keys open what rests in the store.
+type keys struct {
+	keyring *seal.Keyring
+	index   *seal.IndexKey
+	// rotating: there are older keys beside the first.
+	rotating bool
+	// generated are the keys in use that the store keeps; none where the
+	// configuration has its own.
+	generated []string
+}
+
 // openState opens the store and its keys, generating those that do not exist.
 // Errors: bolt.ErrLocked, store.ErrDown, and keys that do not fit the store.
 func openState(ctx context.Context, cfg *config.Config, log *slog.Logger) (*state, error) {
-	s := &state{cfg: cfg, log: log}
-	var err error
-	if s.store, s.bus, err = openStore(cfg.Store); err != nil {
+	p, err := openProcess(cfg, log)
+	if err != nil {
 		return nil, err
 	}
-	if err := s.open(ctx); err != nil {
-		return nil, errors.Join(err, s.store.Close())
+	s, err := p.newState(ctx, cfg)
+	if err != nil {
+		return nil, errors.Join(err, p.store.Close())
 	}
 	return s, nil
 }
 
-func (s *state) open(ctx context.Context) error {
+// newState makes the state of a configuration. Errors: store.ErrDown, and keys
+// that do not fit the store.
+func (p *process) newState(ctx context.Context, cfg *config.Config) (*state, error) {
+	s := &state{process: p, cfg: cfg}
 	if err := s.openKeys(ctx); err != nil {
-		return err
+		return nil, err
 	}
+	if err := s.wire(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *state) wire() error {
 	public, err := url.Parse(s.cfg.Server.PublicURL)
 	if err != nil {
 		return fmt.Errorf("read public_url: %w", err)
@@ -89,7 +100,7 @@ func (s *state) open(ctx context.Context) error {
 	s.resolver = provision.NewResolver(s.cfg, s.directory)
 	s.passwords = &local.Passwords{
 		Store: s.store, Accounts: s.directory, Throttle: attempts,
-		Hasher: local.NewHasher(local.DefaultParams(), 0),
+		Hasher: s.hasher,
 		Policy: local.Policy{MinLength: s.cfg.Local.Password.MinLength, MinStrength: s.cfg.Local.Password.MinStrength}, Log: s.log,
 	}
 	s.totp = &mfa.TOTP{Store: s.store, Keyring: s.keyring, Throttle: attempts, Issuer: s.cfg.MFA.TOTP.Issuer, Log: s.log}
@@ -172,8 +183,7 @@ func (s *state) openKeys(ctx context.Context) error {
 	return nil
 }
 
-// changed drops what is cached under a key that another replica, or this one,
-// has changed.
+// changed drops what is cached under a key.
 func (s *state) changed(key string) {
 	s.sessions.Changed(key)
 	s.directory.Changed(key)

@@ -100,9 +100,7 @@ func TestEnrolmentIsNoted(t *testing.T) {
 		return nil
 	}}
 	var log strings.Builder
-	s := &state{
-		cfg: &config.Config{}, store: st, bus: &store.LocalBus{}, log: slog.New(slog.NewTextHandler(&log, nil)),
-	}
+	s := &state{process: newProcess(st, &store.LocalBus{}, slog.New(slog.NewTextHandler(&log, nil))), cfg: &config.Config{}}
 	if err := s.openKeys(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+
+	"gatehouse/auth/local"
+	"gatehouse/auth/signin"
+	"gatehouse/internal/adminsock"
+	"gatehouse/internal/config"
+	"gatehouse/internal/store"
+	"gatehouse/proxy"
+)
+
+// process is what lives as long as the process does. What one configuration
+// makes, a state and an app, is made upon it, and goes with the next one. A
+// command that opens the store has a process too, of which little is used.
+type process struct {
+	log   *slog.Logger
+	store store.Store
+	bus   store.Bus // of state; what it announces is heard here first
+
+	hasher    *local.Hasher // bounds what passwords cost at once
+	quotas    signin.Quotas
+	exchanges proxy.Exchanges
+
+	// Of a server.
+	banner  string // on its pages
+	current atomic.Pointer[app]
+	front   http.Handler // what the public listener serves: the gateway, or what stands before it
+	admin   http.Handler // what the admin listener serves
+	socket  *adminsock.Server
+	ready   *readiness
+
+	workers sync.WaitGroup
+}
+
+// openProcess opens the store. Errors: bolt.ErrLocked.
+func openProcess(cfg *config.Config, log *slog.Logger) (*process, error) {
+	st, bus, err := openStore(cfg.Store)
+	if err != nil {
+		return nil, err
+	}
+	return newProcess(st, bus, log), nil
+}
+
+func newProcess(st store.Store, bus store.Bus, log *slog.Logger) *process {
+	p := &process{log: log, store: st, hasher: local.NewHasher(local.DefaultParams(), 0), ready: &readiness{store: st}}
+	p.bus = announcer{bus, p.changed}
+	p.front, p.admin = http.HandlerFunc(p.serveFront), p.adminHandler()
+	p.socket = &adminsock.Server{Run: p.command, Log: log}
+	return p
+}
+
+// announcer tells this process itself of a change before the others. What was
+// begun under one configuration may end under the next, whose cache must not
+// wait for the word to come back from Redis.
+type announcer struct {
+	store.Bus
+	here func(key string)
+}
+
+func (a announcer) Publish(ctx context.Context, key string) error {
+	a.here(key)
+	return a.Bus.Publish(ctx, key)
+}
+
+// changed drops what is cached under a key that another replica, or this one,
+// has changed.
+func (p *process) changed(key string) {
+	if a := p.current.Load(); a != nil {
+		a.state.changed(key)
+	}
+}
+
+// enter returns the app of this moment, which stays whole until leave.
+func (p *process) enter() *app {
+	for {
+		a := p.current.Load()
+		if n := a.users.Load(); n > 0 && a.users.CompareAndSwap(n, n+1) {
+			return a
+		}
+	}
+}
+
+func (p *process) serveFront(w http.ResponseWriter, r *http.Request) {
+	a := p.enter()
+	defer a.leave()
+	a.gateway.ServeHTTP(w, r)
+}
+
+// command runs what came through the admin socket.
+func (p *process) command(ctx context.Context, c adminsock.Command, stdout, stderr io.Writer) int {
+	a := p.enter()
+	defer a.leave()
+	return a.administration().run(ctx, c, stdout, stderr)
+}
+
+// close ends what the app of now holds, and the store.
+func (p *process) close() error {
+	if a := p.current.Load(); a != nil {
+		a.retire()
+	}
+	return p.store.Close()
+}

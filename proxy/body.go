@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,7 +17,8 @@ import (
 // is written, which an upstream that stops reading would never let happen.
 type requestBody struct {
 	io.ReadCloser
-	in, out http.Header // trailers: as received, as sent
+	in, out  http.Header // trailers: as received, as sent
+	received atomic.Int64
 
 	mu      sync.Mutex
 	failed  bool
@@ -27,6 +29,7 @@ type requestBody struct {
 func (b *requestBody) Read(p []byte) (int, error) {
 	b.clock((*time.Timer).Stop)
 	n, err := b.ReadCloser.Read(p)
+	b.received.Add(int64(n))
 	b.clock(func(t *time.Timer) bool { return t.Reset(b.timeout) })
 	if err == io.EOF {
 		// Now, and not earlier, net/http has read the trailers.

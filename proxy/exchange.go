@@ -31,19 +31,27 @@ type exchange struct {
 	forwarded target   // what the upstream is asked for: without a stripped prefix
 	url       *url.URL // of the same
 
-	person *auth.Person // nil: nobody, or not asked
-	body   *requestBody // nil: none
-	reason string       // why it was refused: a stable code
-	err    error        // what was malformed; nil: the reason says it all
+	person  *auth.Person // nil: nobody, or not asked
+	body    *requestBody // nil: none
+	tunnel  *tunnel      // nil: not upgraded
+	trace   string       // id of the trace that the request is part of; "": none
+	verdict string       // what was decided; "": nothing yet
+	judged  *route       // of the original request, where this one asks for the verdict about it
+	reason  string       // why it was refused: a stable code
+	err     error        // what was malformed; nil: the reason says it all
 
-	status int
-	bytes  int64
+	status   int
+	bytes    int64         // of the answer
+	unheard  bool          // the client takes no more of it
+	sent     time.Time     // to the upstream
+	upstream time.Duration // until the head of its answer; 0: none came
 
 	// Of guarded exchanges; see open.go.
 	mu      sync.Mutex
 	request *http.Request // nil once the exchange is over
 	cancel  context.CancelCauseFunc
 	checked time.Time // last found in order
+	cut     error     // why it was cut; nil: it was not
 }
 
 type exchangeKey struct{}
@@ -88,6 +96,7 @@ func (x *exchange) Write(p []byte) (int, error) {
 	}
 	n, err := x.ResponseWriter.Write(p)
 	x.bytes += int64(n)
+	x.unheard = x.unheard || err != nil
 	return n, err
 }
 
@@ -97,28 +106,52 @@ func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 // Flush is http.Flusher.
 func (x *exchange) Flush() { _ = http.NewResponseController(x.ResponseWriter).Flush() }
 
+// traffic is the bytes of the body and of the answer that have passed so far,
+// without their heads; of an upgraded connection all that came after.
+func (x *exchange) traffic() (in, out int64) {
+	if x.body != nil {
+		in = x.body.received.Load()
+	}
+	if x.tunnel != nil {
+		return in + x.tunnel.in.Load(), x.tunnel.out.Load()
+	}
+	return in, x.bytes
+}
+
 // log writes the access log's line. The path is the one that was sent, without
 // the query, which may hold codes and tokens.
-func (x *exchange) log(r *http.Request, log *slog.Logger, now time.Time) {
+func (x *exchange) log(r *http.Request, log *slog.Logger, took time.Duration) {
 	if !log.Enabled(r.Context(), slog.LevelInfo) {
 		return
 	}
-	attrs := make([]slog.Attr, 0, 12)
+	in, out := x.traffic()
+	attrs := make([]slog.Attr, 0, 18)
 	attrs = append(attrs,
 		slog.String("request_id", x.id),
 		slog.String("client", x.peer.String()),
 		slog.String("method", r.Method),
 		slog.String("host", r.Host),
 		slog.String("path", x.target.path),
+		slog.String("verdict", x.verdict),
 		slog.Int("status", x.status),
-		slog.Int64("bytes", x.bytes),
-		slog.Duration("duration", now.Sub(x.start)),
+		slog.Int64("bytes", out),
+		slog.Int64("bytes_in", in),
+		slog.Duration("duration", took),
 	)
+	if x.upstream > 0 {
+		attrs = append(attrs, slog.Duration("upstream_duration", x.upstream))
+	}
 	if x.route != nil {
 		attrs = append(attrs, slog.String("route", x.route.name))
 	}
+	if x.judged != nil {
+		attrs = append(attrs, slog.String("judged_route", x.judged.name))
+	}
 	if x.person != nil {
-		attrs = append(attrs, slog.String("user", shown(x.person.User)))
+		attrs = append(attrs, slog.String("user", shown(x.person.User)), slog.String("connection", x.person.Connection))
+	}
+	if x.trace != "" {
+		attrs = append(attrs, slog.String("trace_id", x.trace))
 	}
 	if x.reason != "" {
 		attrs = append(attrs, slog.String("reason", x.reason))

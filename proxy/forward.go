@@ -112,6 +112,7 @@ func upgrade(h http.Header) {
 // cannot have ours removed.
 func (g *Gateway) rewrite(pr *httputil.ProxyRequest) {
 	x, out := exchangeOf(pr.In), pr.Out
+	x.sent = g.now()
 	out.URL = x.url
 	if x.route.upstreamHost != "" {
 		out.Host = x.route.upstreamHost
@@ -120,6 +121,7 @@ func (g *Gateway) rewrite(pr *httputil.ProxyRequest) {
 	g.Identity.removal.strip(out.Header, trusted)
 	g.cookies.strip(out.Header)
 	g.forwarding(x, pr.In, out.Header)
+	passTrace(x.trace, out.Header)
 	if x.person != nil {
 		for _, f := range g.Identity.of(x.person).upstream {
 			out.Header[f.name] = f.values
@@ -189,8 +191,11 @@ func validHost(s string) bool {
 func (g *Gateway) answer(resp *http.Response) error {
 	g.cookies.refuse(resp.Header)
 	delete(resp.Header, "X-Request-Id") // ours stands
-	if x := exchangeOf(resp.Request); x != nil && resp.StatusCode == http.StatusSwitchingProtocols {
-		x.status = resp.StatusCode // written past the exchange, to the connection
+	if x := exchangeOf(resp.Request); x != nil {
+		x.upstream = max(g.now().Sub(x.sent), 1)
+		if resp.StatusCode == http.StatusSwitchingProtocols {
+			x.status = resp.StatusCode // written past the exchange, to the connection
+		}
 	}
 	return nil
 }
@@ -205,7 +210,7 @@ func (g *Gateway) failed(w http.ResponseWriter, r *http.Request, err error) {
 		g.refuse(x, r, cause) // cut by check
 		return
 	case r.Context().Err() != nil:
-		x.status = 499 // the client has gone, as nginx logs it; nobody reads an answer
+		x.verdict, x.status = verdictClientGone, 499 // as nginx logs it; nobody reads an answer
 		panic(http.ErrAbortHandler)
 	case x.body.broken():
 		g.refuse(x, r, fmt.Errorf("read the request body: %w", auth.ErrMalformed))

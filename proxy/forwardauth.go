@@ -69,9 +69,32 @@ type inquiry struct {
 }
 
 // decide returns who the request comes from, nil for anybody on a public
-// route. Without a session the error is auth.ErrUnauthenticated, whatever else
-// may be wrong: a sign-in is the first thing to try.
+// route, and notes the verdict. Without a session the error is
+// auth.ErrUnauthenticated, whatever else may be wrong: a sign-in is the first
+// thing to try.
 func (g *Gateway) decide(r *http.Request, q inquiry) (*auth.Person, error) {
+	p, err := g.decision(r, q)
+	verdict, meter := verdictAllowed, g.unrouted
+	switch {
+	case err != nil:
+		verdict = verdictOf(err)
+	case p == nil:
+		verdict = verdictPublic
+	}
+	if q.route != nil {
+		meter = q.route.meter
+	}
+	meter.Asked(verdict)
+	if x := exchangeOf(r); x != nil {
+		x.verdict = verdict
+		if q.route != x.route {
+			x.judged = q.route
+		}
+	}
+	return p, err
+}
+
+func (g *Gateway) decision(r *http.Request, q inquiry) (*auth.Person, error) {
 	if q.refusal == nil && q.route != nil && q.route.public && q.further == nil {
 		return nil, nil
 	}

@@ -54,19 +54,20 @@ type Gateway struct {
 	// Exchanges are its own, unless those of an older Gateway take their place.
 	Exchanges *Exchanges
 
-	table   *table
-	proxies *clientip.Proxies
-	cookies ownCookies
-	public  *url.URL
-	prefix  string
-	api     paths // api_paths
-	buffers buffers
-	close   []func()
+	table    *table
+	unrouted Meter // of requests that fall under no route
+	proxies  *clientip.Proxies
+	cookies  ownCookies
+	public   *url.URL
+	prefix   string
+	api      paths // api_paths
+	buffers  buffers
+	close    []func()
 }
 
 // New compiles a configuration.
 func New(cfg *config.Config) (*Gateway, error) {
-	g := &Gateway{prefix: cfg.Server.Prefix, cookies: ownCookies{cfg.Session.CookieName}, Exchanges: &Exchanges{}}
+	g := &Gateway{prefix: cfg.Server.Prefix, cookies: ownCookies{cfg.Session.CookieName}, Exchanges: &Exchanges{}, unrouted: unmeasured{}}
 	var err error
 	if g.public, err = url.Parse(cfg.Server.PublicURL); err != nil || g.public.Host == "" {
 		return nil, fmt.Errorf("compile the gateway: public_url %q is not a URL", cfg.Server.PublicURL)
@@ -126,7 +127,7 @@ func (g *Gateway) Close() {
 // ServeHTTP answers one request of the public listener.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{ResponseWriter: w, gateway: g, start: g.now(), peer: g.proxies.Peer(r)}
-	x.id = requestID(r, x.peer.Trusted)
+	x.id, x.trace = requestID(r, x.peer.Trusted), traceID(r.Header)
 	w.Header()["X-Request-Id"] = []string{x.id}
 	r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
 	defer g.finish(x, r)
@@ -135,12 +136,13 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// finish logs the exchange and keeps a panic of a handler from ending it
-// without an answer or a line in the log.
+// finish logs and counts the exchange, and keeps a panic of a handler from
+// ending it without an answer or a line in the log.
 func (g *Gateway) finish(x *exchange, r *http.Request) {
 	p := recover()
 	if p != nil && p != http.ErrAbortHandler {
 		g.log().Error("handler panicked", "request_id", x.id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		x.verdict = verdictInternal
 		if x.status == 0 {
 			g.refuse(x, r, errors.New("handler panicked"))
 			p = nil
@@ -148,7 +150,16 @@ func (g *Gateway) finish(x *exchange, r *http.Request) {
 			p = http.ErrAbortHandler
 		}
 	}
-	x.log(r, g.log(), g.now())
+	x.ended(r, p != nil)
+	took := g.now().Sub(x.start)
+	x.log(r, g.log(), took)
+	meter := g.unrouted
+	if x.route != nil {
+		meter = x.route.meter
+	} else {
+		meter.Opened()
+	}
+	meter.Closed(x.verdict, x.status, took, x.upstream)
 	x.limitBody(r, drainTime)
 	if p != nil {
 		panic(p)
@@ -180,6 +191,7 @@ func (g *Gateway) serve(x *exchange, r *http.Request) error {
 		return err
 	}
 	x.route = rt
+	rt.meter.Opened()
 	if rt.own {
 		return g.serveOwn(x, r)
 	}
@@ -188,6 +200,10 @@ func (g *Gateway) serve(x *exchange, r *http.Request) error {
 	}
 	if x.person, err = g.admit(x, r, rt); err != nil {
 		return err
+	}
+	x.verdict = verdictAllowed
+	if rt.public {
+		x.verdict = verdictPublic
 	}
 	return g.forward(x, r)
 }
@@ -199,7 +215,12 @@ func (g *Gateway) serveOwn(x *exchange, r *http.Request) error {
 	if clean != r.URL.Path && clean+"/" != r.URL.Path {
 		return auth.ErrNotFound
 	}
+	x.verdict = verdictOwn
 	x.Header().Set("Cache-Control", "no-store")
+	if r.Body != nil && r.ContentLength != 0 {
+		x.body = &requestBody{ReadCloser: r.Body}
+		r.Body = x.body
+	}
 	x.limitBody(r, ownBodyTime)
 	g.Own.ServeHTTP(x, x.introduce(r))
 	return nil
@@ -229,7 +250,7 @@ func (g *Gateway) admit(x *exchange, r *http.Request, rt *route) (*auth.Person, 
 
 // refuse answers with what err means.
 func (g *Gateway) refuse(x *exchange, r *http.Request, err error) {
-	x.reason = web.Code(err)
+	x.verdict, x.reason = verdictOf(err), web.Code(err)
 	if errors.Is(err, auth.ErrMalformed) {
 		x.err = err
 	}

@@ -127,6 +127,9 @@ func (g *Gateway) check(ctx context.Context, x *exchange) {
 		return
 	}
 	g.log().Info("open exchange cut", "request_id", x.id, "route", x.route.name, "reason", web.Code(err), "error", err)
+	x.mu.Lock()
+	x.cut = err
+	x.mu.Unlock()
 	x.cancel(err)
 }
 

@@ -35,6 +35,7 @@ type route struct {
 
 	proxy   *httputil.ReverseProxy // nil for static and file
 	handler http.Handler           // nil for a proxied upstream
+	meter   Meter
 }
 
 // compileRoute compiles what does not depend on other routes.
@@ -58,6 +59,7 @@ func compileRoute(c config.Route) (*route, error) {
 		contact: c.Contact,
 		strip:   c.StripPrefix,
 		timeout: c.Timeout,
+		meter:   unmeasured{},
 	}
 	// A path with a second reading could match no request at all: each would
 	// be ambiguous.
@@ -85,7 +87,7 @@ func compileRoute(c config.Route) (*route, error) {
 
 // ownRoute is a route of Gatehouse itself.
 func ownRoute(path string) *route {
-	rt := &route{name: path, own: true, rule: -1}
+	rt := &route{name: path, own: true, rule: -1, meter: unmeasured{}}
 	rt.path, rt.subtree = strings.CutSuffix(path, "/")
 	return rt
 }

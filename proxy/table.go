@@ -18,6 +18,8 @@ type table struct {
 	any    *site    // host: ""
 	routes []*route // in the order of the file
 
+	ownRoutes []*route
+
 	oneCase  bool // no route has a letter that folding changes
 	byMethod bool // some route is for some methods only
 }
@@ -36,9 +38,11 @@ type paths struct {
 // newTable compiles routes. Prefix is that of Gatehouse's own endpoints.
 func newTable(routes []config.Route, prefix string) (*table, error) {
 	t := &table{hosts: map[string]*site{}, own: newSite(), any: newSite(), oneCase: true}
-	for _, path := range []string{prefix + "/", "/ping", "/ready", "/.well-known/gatehouse/"} {
+	// What other proxies ask is a path of its own for those who count requests.
+	for _, path := range []string{prefix + "/", prefix + "/auth", "/ping", "/ready", "/.well-known/gatehouse/"} {
 		rt := ownRoute(path)
 		t.own.add(rt)
+		t.ownRoutes = append(t.ownRoutes, rt)
 		t.oneCase = t.oneCase && foldCase(rt.path) == rt.path
 	}
 	for _, c := range routes {

@@ -10,10 +10,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// NoRoute is the label of requests that fall under no route. No route has this
-// name: all of them have a slash.
-const NoRoute = "none"
-
 // Route counts what one route sees. Its labels are resolved once, so that
 // counting a request allocates nothing.
 type Route struct {

@@ -49,7 +49,10 @@ func BenchmarkProxied(b *testing.B) {
 	b.Run("bare", func(b *testing.B) {
 		u, _ := url.Parse(app.URL)
 		pool := &buffers{}
-		t := upstream{kind: "http"}.transport(5 * time.Second)
+		t, err := way{upstream: upstream{kind: "http"}, connect: time.Second, timeout: 5 * time.Second}.transport(nil)
+		if err != nil {
+			b.Fatal(err)
+		}
 		defer t.CloseIdleConnections()
 		benchmark(b, &httputil.ReverseProxy{
 			Rewrite:   func(pr *httputil.ProxyRequest) { pr.SetURL(u); pr.SetXForwarded() },

@@ -19,6 +19,7 @@ type requestBody struct {
 	io.ReadCloser
 	in, out  http.Header // trailers: as received, as sent
 	received atomic.Int64
+	idle     *idleClock
 
 	mu      sync.Mutex
 	failed  bool
@@ -30,6 +31,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	b.clock((*time.Timer).Stop)
 	n, err := b.ReadCloser.Read(p)
 	b.received.Add(int64(n))
+	b.idle.heard(n)
 	b.clock(func(t *time.Timer) bool { return t.Reset(b.timeout) })
 	if err == io.EOF {
 		// Now, and not earlier, net/http has read the trailers.

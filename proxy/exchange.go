@@ -33,6 +33,7 @@ type exchange struct {
 
 	person  *auth.Person // nil: nobody, or not asked
 	body    *requestBody // nil: none
+	idle    *idleClock   // nil: none
 	tunnel  *tunnel      // nil: not upgraded
 	trace   string       // id of the trace that the request is part of; "": none
 	verdict string       // what was decided; "": nothing yet
@@ -42,6 +43,7 @@ type exchange struct {
 
 	status   int
 	bytes    int64         // of the answer
+	informed int           // informational answers (1xx)
 	unheard  bool          // the client takes no more of it
 	sent     time.Time     // to the upstream
 	upstream time.Duration // until the head of its answer; 0: none came
@@ -53,6 +55,10 @@ type exchange struct {
 	checked time.Time // last found in order
 	cut     error     // why it was cut; nil: it was not
 }
+
+// maxInformed bounds the informational answers (1xx) of one exchange that are
+// passed on: an upstream may send them without end, until its time is over.
+const maxInformed = 32
 
 type exchangeKey struct{}
 
@@ -80,7 +86,13 @@ func (x *exchange) WriteHeader(status int) {
 		x.Header()["X-Request-Id"] = []string{x.id}
 	}
 	if status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
+		if x.informed++; x.informed > maxInformed {
+			return
+		}
 		x.gateway.cookies.refuse(x.Header())
+		if x.route != nil {
+			x.route.response.remove(x.Header())
+		}
 		x.ResponseWriter.WriteHeader(status)
 		return
 	}

@@ -19,38 +19,36 @@ import (
 // once for all would cost a timer and often a packet on each request.
 const flushAfter = 50 * time.Millisecond
 
-// connect gives each route its way to the upstream. Routes that agree on
-// upstream and timeout share one transport and its idle connections.
+// connect gives each route its way to the upstream.
 func (g *Gateway) connect() error {
-	type key struct {
-		upstream
-		timeout time.Duration
-	}
-	transports := map[key]*http.Transport{}
+	transports := map[way]*http.Transport{}
 	for _, rt := range g.table.routes {
-		switch rt.address.kind {
+		fail := func(err error) error { return fmt.Errorf("route %s: %w", rt.name, err) }
+		switch rt.way.kind {
 		case "static":
-			rt.handler = static(rt.address.code)
+			rt.handler = static(rt.way.code)
 			continue
 		case "file":
-			dir, err := openDirectory(rt.address.path)
+			dir, err := openDirectory(rt.way.path)
 			if err != nil {
-				return fmt.Errorf("route %s: %w", rt.name, err)
+				return fail(err)
 			}
 			rt.handler = dir
 			g.close = append(g.close, dir.close)
 			continue
 		}
-		k := key{rt.address, rt.timeout}
-		t := transports[k]
+		t := transports[rt.way]
 		if t == nil {
-			t = rt.address.transport(rt.timeout)
-			transports[k] = t
+			var err error
+			if t, err = rt.way.transport(func(msg string, args ...any) { g.log().Warn(msg, append(args, "route", rt.name)...) }); err != nil {
+				return fail(err)
+			}
+			transports[rt.way] = t
 			g.close = append(g.close, t.CloseIdleConnections)
 		}
 		rt.proxy = &httputil.ReverseProxy{
 			Rewrite:        g.rewrite,
-			Transport:      patient{t, rt.timeout},
+			Transport:      patient{t, rt.way.timeout},
 			FlushInterval:  flushAfter,
 			BufferPool:     &g.buffers,
 			ModifyResponse: g.answer,
@@ -64,27 +62,31 @@ func (g *Gateway) connect() error {
 // forward passes an admitted request on.
 func (g *Gateway) forward(x *exchange, r *http.Request) error {
 	rt := x.route
-	if rt.strip {
-		rest, err := rt.stripPrefix(x.target.path)
-		if err != nil {
-			return err
-		}
-		x.forwarded = target{rest, x.target.query, x.target.hasQuery}
-	} else {
-		x.forwarded = x.target
+	path, err := rt.rewritten(x.target.path)
+	if err != nil {
+		return err
 	}
+	x.forwarded = target{path, x.target.query, x.target.hasQuery}
 	if rt.handler != nil {
-		rt.handler.ServeHTTP(x, r)
+		var w http.ResponseWriter = x
+		if rt.response != nil {
+			w = &changed{ResponseWriter: x, changes: rt.response}
+		}
+		rt.handler.ServeHTTP(w, r)
 		return nil
 	}
 	// The check comes before the proxy, whose Rewrite cannot fail.
-	var err error
-	if x.url, err = x.forwarded.url(rt.address.scheme(), rt.address.host); err != nil {
+	if x.url, err = x.forwarded.url(rt.way.scheme(), rt.way.host); err != nil {
 		return err
 	}
 	upgrade(r.Header)
+	if rt.idle > 0 {
+		var stop func()
+		r, stop = x.limitIdle(r, rt.idle)
+		defer stop()
+	}
 	if r.Body != nil && r.ContentLength != 0 {
-		x.body = &requestBody{ReadCloser: r.Body, in: r.Trailer}
+		x.body = &requestBody{ReadCloser: r.Body, in: r.Trailer, idle: x.idle}
 		r.Body = x.body
 		if r.ContentLength < 0 {
 			// A stream may be answered while it is still being sent; net/http
@@ -122,6 +124,7 @@ func (g *Gateway) rewrite(pr *httputil.ProxyRequest) {
 	g.cookies.strip(out.Header)
 	g.forwarding(x, pr.In, out.Header)
 	passTrace(x.trace, out.Header)
+	x.route.request.apply(out.Header)
 	if x.person != nil {
 		for _, f := range g.Identity.of(x.person).upstream {
 			out.Header[f.name] = f.values
@@ -133,6 +136,7 @@ func (g *Gateway) rewrite(pr *httputil.ProxyRequest) {
 				delete(out.Trailer, name)
 			}
 		}
+		x.route.request.remove(out.Trailer)
 		x.body.out = out.Trailer
 	}
 }
@@ -191,11 +195,12 @@ func validHost(s string) bool {
 func (g *Gateway) answer(resp *http.Response) error {
 	g.cookies.refuse(resp.Header)
 	delete(resp.Header, "X-Request-Id") // ours stands
-	if x := exchangeOf(resp.Request); x != nil {
-		x.upstream = max(g.now().Sub(x.sent), 1)
-		if resp.StatusCode == http.StatusSwitchingProtocols {
-			x.status = resp.StatusCode // written past the exchange, to the connection
-		}
+	x := exchangeOf(resp.Request)
+	x.upstream = max(g.now().Sub(x.sent), 1)
+	x.route.response.apply(resp.Header)
+	resp.Body = x.idle.watch(resp.Body)
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		x.status = resp.StatusCode // written past the exchange, to the connection
 	}
 	return nil
 }
@@ -206,6 +211,8 @@ func (g *Gateway) failed(w http.ResponseWriter, r *http.Request, err error) {
 	cause := context.Cause(r.Context())
 	timeout := net.Error(nil)
 	switch {
+	case errors.Is(cause, errIdle):
+		err = cause
 	case cause != nil && !errors.Is(cause, context.Canceled):
 		g.refuse(x, r, cause) // cut by check
 		return
@@ -255,18 +262,4 @@ type chatter struct{ g *Gateway }
 func (c chatter) Write(p []byte) (int, error) {
 	c.g.log().Debug("reverse proxy", "detail", strings.TrimSpace(string(p)))
 	return len(p), nil
-}
-
-// singleSlash refuses a path that, in any reading, begins with two slashes.
-func singleSlash(p string) error {
-	check := func(reading string) error {
-		if strings.HasPrefix(reading, "//") {
-			return fmt.Errorf("strip the prefix: the rest begins with two slashes: %w", auth.ErrMalformed)
-		}
-		return nil
-	}
-	if err := check(p); err != nil {
-		return err
-	}
-	return readings(p, check)
 }

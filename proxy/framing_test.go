@@ -213,28 +213,11 @@ func TestListenTLS(t *testing.T) {
 func TestTunnelIsNotWatched(t *testing.T) {
 	f, app := publicFront(t)
 	app.answer(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Connection", "Upgrade")
-		w.Header().Set("Upgrade", "websocket")
-		w.WriteHeader(http.StatusSwitchingProtocols)
-		c, rw, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			return
-		}
+		c, in := acceptTunnel(w)
 		defer c.Close()
-		_, _ = io.Copy(c, rw)
+		_, _ = io.Copy(c, in)
 	})
-	c, err := net.Dial("tcp", f.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
-	_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
-	in := bufio.NewReader(c)
-	resp, err := http.ReadResponse(in, nil)
-	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
-		t.Fatalf("%v, %v", resp, err)
-	}
+	c, in := openTunnel(t, f.addr)
 	const sent = "x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n folded\r\n\r\n"
 	_, _ = io.WriteString(c, sent)
 	got := make([]byte, len(sent))

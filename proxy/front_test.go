@@ -130,6 +130,9 @@ func to(upstream string, routes ...config.Route) []config.Route {
 		if routes[i].Timeout == 0 {
 			routes[i].Timeout = 5 * time.Second
 		}
+		if routes[i].ConnectTimeout == 0 {
+			routes[i].ConnectTimeout = 5 * time.Second
+		}
 		if routes[i].HostHeader == "" {
 			routes[i].HostHeader = config.HostPass
 		}
@@ -270,4 +273,40 @@ func waitFor(t testing.TB, what string, ok func() bool) {
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
+}
+
+// connection is a connection of ten seconds.
+func connection(t testing.TB, addr string) *net.TCPConn {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	return c.(*net.TCPConn)
+}
+
+// openTunnel asks for a WebSocket and returns the bare connection behind it.
+func openTunnel(t testing.TB, addr string) (*net.TCPConn, *bufio.Reader) {
+	t.Helper()
+	c := connection(t, addr)
+	_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+	in := bufio.NewReader(c)
+	if resp, err := http.ReadResponse(in, nil); err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("%v, %v", resp, err)
+	}
+	return c, in
+}
+
+// acceptTunnel is the application's side of openTunnel.
+func acceptTunnel(w http.ResponseWriter) (net.Conn, io.Reader) {
+	w.Header().Set("Connection", "Upgrade")
+	w.Header().Set("Upgrade", "websocket")
+	w.WriteHeader(http.StatusSwitchingProtocols)
+	c, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(err)
+	}
+	return c, rw
 }

@@ -195,7 +195,7 @@ func (g *Gateway) serve(x *exchange, r *http.Request) error {
 	if rt.own {
 		return g.serveOwn(x, r)
 	}
-	if rt.address.grants() {
+	if rt.way.grants() {
 		return g.grant(x, r)
 	}
 	if x.person, err = g.admit(x, r, rt); err != nil {

@@ -423,11 +423,16 @@ func FuzzReadings(f *testing.F) {
 	})
 }
 
-func FuzzStripPrefix(f *testing.F) {
-	f.Add("/app/x")
-	f.Add("/app//evil/")
-	f.Add("/app/%2f..;x/evil")
-	table, err := newTable(to("http://127.0.0.1:1", config.Route{Path: "/app/", StripPrefix: true}), "/oauth2")
+// FuzzRewrite: what is forwarded in place of what was judged has no reading
+// outside of what the file says, nor one that names a host.
+func FuzzRewrite(f *testing.F) {
+	for _, path := range []string{"/x", "//evil/", "/%2f..;x/evil", "/../../admin", "/..%2f..%2fadmin"} {
+		f.Add("/app" + path)
+		f.Add("/other" + path)
+		f.Add(path)
+	}
+	table, err := newTable(to("http://127.0.0.1:1",
+		config.Route{Path: "/app/", StripPrefix: true}, config.Route{Path: "/other/", RewritePath: "/v2/ü/"}, config.Route{Path: "/", RewritePath: "/v2/ü/"}), "/oauth2")
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -440,12 +445,14 @@ func FuzzStripPrefix(f *testing.F) {
 		if err != nil || rt == nil || rt.own {
 			return
 		}
-		rest, err := rt.stripPrefix(target.path)
+		to, err := rt.rewritten(target.path)
 		if err != nil {
 			return
 		}
-		if !strings.HasPrefix(rest, "/") || strings.HasPrefix(backslashes(decodeAll(rest)), "//") {
-			t.Fatalf("%q is forwarded as %q", raw, rest)
+		read := resolveDots(backslashes(decodeAll(to)))
+		outside := rt.rewrite.base != "" && read != "/v2/ü" && !strings.HasPrefix(read, "/v2/ü/")
+		if !strings.HasPrefix(to, "/") || strings.HasPrefix(read, "//") || outside {
+			t.Fatalf("%q is forwarded as %q", raw, to)
 		}
 	})
 }

@@ -28,10 +28,12 @@ type route struct {
 	narrow       bool // admits fewer people than "authenticated"
 	access       *rule
 	contact      string // whom to ask who is refused
-	strip        bool
-	address      upstream
+	rewrite      rewrite
+	way          way
 	upstreamHost string // Host for the upstream; empty: the client's
-	timeout      time.Duration
+	idle         time.Duration
+	request      *changes // of headers; nil: none
+	response     *changes
 
 	proxy   *httputil.ReverseProxy // nil for static and file
 	handler http.Handler           // nil for a proxied upstream
@@ -57,9 +59,11 @@ func compileRoute(c config.Route) (*route, error) {
 		narrow:  narrower(c.Access),
 		access:  compileAccess(c.Access),
 		contact: c.Contact,
-		strip:   c.StripPrefix,
-		timeout: c.Timeout,
 		meter:   unmeasured{},
+		idle:    c.IdleTimeout,
+
+		request:  compileChanges(c.Headers.Request),
+		response: compileChanges(c.Headers.Response),
 	}
 	// A path with a second reading could match no request at all: each would
 	// be ambiguous.
@@ -73,14 +77,22 @@ func compileRoute(c config.Route) (*route, error) {
 		return fail("path is not in its plain form: %v", err)
 	}
 	rt.path, rt.subtree = strings.CutSuffix(rt.path, "/")
-	if rt.strip && !rt.subtree {
+	if c.StripPrefix {
+		c.RewritePath = "/"
+	}
+	if c.RewritePath != "" {
+		rt.rewrite = newRewrite(c.RewritePath, rt.subtree)
+	}
+	if c.StripPrefix && !rt.subtree {
 		return fail("strip_prefix needs a path that ends in a slash")
 	}
-	if rt.address, err = parseUpstream(c.Upstream); err != nil {
+	address, err := parseUpstream(c.Upstream)
+	if err != nil {
 		return fail("upstream: %v", err)
 	}
+	rt.way = way{address, c.UpstreamTLS, min(c.ConnectTimeout, c.Timeout), c.Timeout}
 	if c.HostHeader == config.HostUpstream {
-		rt.upstreamHost = rt.address.host
+		rt.upstreamHost = address.host
 	}
 	return rt, nil
 }
@@ -99,39 +111,23 @@ func (rt *route) allows(method string) bool {
 
 // alike groups routes into rules. Two routes are one rule when it does not
 // matter which of them a request falls under: the same people, the same
-// upstream, the same treatment.
+// upstream, the same treatment. What is not looked at is named here, so that
+// whatever a route learns to do makes a difference.
 func alike(routes []config.Route, compiled []*route) {
+	treatment := func(r config.Route) config.Route {
+		r.Line, r.Host, r.Path, r.Methods, r.Contact = 0, "", "", nil, ""
+		return r
+	}
 	for i := range compiled {
 		compiled[i].rule = i + 1
+		if compiled[i].rewrite.on {
+			continue // by its own path, too
+		}
 		for j := range i {
-			a, b := routes[i], routes[j]
-			if !a.StripPrefix && !b.StripPrefix && a.Upstream == b.Upstream && a.HostHeader == b.HostHeader &&
-				a.Timeout == b.Timeout && reflect.DeepEqual(a.Access, b.Access) {
+			if reflect.DeepEqual(treatment(routes[i]), treatment(routes[j])) {
 				compiled[i].rule = compiled[j].rule
 				break
 			}
 		}
 	}
-}
-
-// stripPrefix returns the path below a route whose prefix is stripped. An
-// upstream could take a rest that begins with two slashes, in any spelling,
-// for another host, or send the browser there: malformed.
-func (rt *route) stripPrefix(path string) (string, error) {
-	n := len(rt.path)
-	i := 0
-	for ; n > 0 && i < len(path); n-- {
-		if c, ok := unescape(path[i:]); ok && spelled(path[i:i+3]) == string(c) {
-			i += 2
-		}
-		i++
-	}
-	rest := path[i:]
-	if rest == "" {
-		return "/", nil
-	}
-	if err := singleSlash(rest); err != nil {
-		return "", err
-	}
-	return rest, nil
 }

@@ -56,6 +56,7 @@ func (g *Gateway) grant(x *exchange, r *http.Request) error {
 	for _, f := range g.Identity.of(p).verdict {
 		x.Header()[f.name] = f.values
 	}
-	x.WriteHeader(x.route.address.code)
+	x.route.response.apply(x.Header())
+	x.WriteHeader(x.route.way.code)
 	return nil
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"gatehouse/internal/config"
 )
 
 // upstream is where a route's requests go, read from routes[].upstream.
@@ -68,41 +70,59 @@ func (u upstream) scheme() string {
 	return "http"
 }
 
-// transport returns a tuned transport. Timeout bounds the wait for response
-// headers, connecting included.
+// way is how a route's requests reach its upstream. Routes with the same way
+// share one transport and its idle connections.
+type way struct {
+	upstream
+	tls     config.UpstreamTLS
+	connect time.Duration // until there is a connection, and then until its TLS
+	timeout time.Duration // until response headers
+}
+
+// transport returns a tuned transport. Warn logs what it finds later.
 //
 // The default of 2 idle connections per host would make almost every request
 // under load open a new one. No proxy from the environment: an upstream is
 // what the file says. No compression of our own: bodies pass as they are.
-func (u upstream) transport(timeout time.Duration) *http.Transport {
-	dialer := &net.Dialer{Timeout: min(timeout, 10*time.Second), KeepAlive: 30 * time.Second}
+func (w way) transport(warn func(msg string, args ...any)) (*http.Transport, error) {
+	dialer := &net.Dialer{Timeout: w.connect, KeepAlive: 30 * time.Second}
 	t := &http.Transport{
 		DialContext:            dialer.DialContext,
-		TLSHandshakeTimeout:    min(timeout, 10*time.Second),
+		TLSHandshakeTimeout:    w.connect,
 		MaxIdleConnsPerHost:    1024,
 		IdleConnTimeout:        90 * time.Second,
-		ResponseHeaderTimeout:  timeout,
+		ResponseHeaderTimeout:  w.timeout,
 		ExpectContinueTimeout:  time.Second,
 		DisableCompression:     true,
 		Protocols:              new(http.Protocols),
 		MaxResponseHeaderBytes: 256 << 10,
 	}
-	switch u.kind {
+	switch w.kind {
 	case "h2c":
 		t.Protocols.SetUnencryptedHTTP2(true)
 	case "https":
 		t.Protocols.SetHTTP1(true)
 		t.Protocols.SetHTTP2(true)
+		if w.tls != (config.UpstreamTLS{}) {
+			u := &upstreamTLS{UpstreamTLS: w.tls, host: w.name(), dialer: dialer, timeout: w.connect, warn: warn}
+			if err := u.open(); err != nil {
+				return nil, err
+			}
+			t.DialTLSContext = u.dial
+		}
 	case "unix":
 		t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dialer.DialContext(ctx, "unix", u.path)
+			return dialer.DialContext(ctx, "unix", w.path)
 		}
 		fallthrough
 	default:
 		t.Protocols.SetHTTP1(true)
 	}
-	return t
+	return t, nil
 }
+
+// name is the host of a URL without its port.
+func (u upstream) name() string { return (&url.URL{Host: u.host}).Hostname() }
 
 // buffers is the httputil.BufferPool of all routes. 64 KiB: larger ones copy
 // big downloads faster, but each open stream holds one.

@@ -32,10 +32,44 @@ func route(o *object) Route {
 		Upstream:    o.text("upstream", ""),
 		Access:      o.access("access"),
 		StripPrefix: o.flag("strip_prefix", false),
+		RewritePath: o.text("rewrite_path", ""),
 		HostHeader:  o.choice("host_header", HostPass, HostPass, HostUpstream),
-		Timeout:     o.duration("timeout", 30*time.Second),
-		Contact:     o.text("contact", ""),
+		UpstreamTLS: upstreamTLS(o.object("upstream_tls")),
+		Headers:     routeHeaders(o.object("headers")),
+
+		ConnectTimeout: o.duration("connect_timeout", 10*time.Second),
+		Timeout:        o.duration("timeout", 30*time.Second),
+		IdleTimeout:    o.duration("idle_timeout", 0),
+		Contact:        o.text("contact", ""),
 	}
+}
+
+func upstreamTLS(o *object) UpstreamTLS {
+	defer o.done()
+	return UpstreamTLS{
+		CAFile:             o.file("ca_file", ""),
+		CertFile:           o.file("cert_file", ""),
+		KeyFile:            o.file("key_file", ""),
+		ServerName:         o.text("server_name", ""),
+		InsecureSkipVerify: o.flag("insecure_skip_verify", false),
+	}
+}
+
+func routeHeaders(o *object) RouteHeaders {
+	defer o.done()
+	return RouteHeaders{Request: headerChanges(o.object("request")), Response: headerChanges(o.object("response"))}
+}
+
+func headerChanges(o *object) HeaderChanges {
+	defer o.done()
+	h := HeaderChanges{Remove: o.texts("remove")}
+	for _, e := range o.entries("set") {
+		if h.Set == nil {
+			h.Set = map[string]Secret{}
+		}
+		h.Set[e.name] = NewSecret(o.l.text(e.node, e.path, ""))
+	}
+	return h
 }
 
 // access reads the rule of a route: a word, or a mapping.

@@ -104,9 +104,13 @@ routes:
     access: {groups: [a], users: [b], emails: [C@d.example, "Kate@d.example"], email_domains: [E.example], connections: [acme, local], local: "false", amr: [mfa], acr: [gold], client_addresses: [10.1.2.3/8, "::ffff:192.0.2.7"], all: [{users: [f]}], any: [{users: [g]}, {local: true}], not: {users: [h]}}
     strip_prefix: true
     host_header: Upstream
+    upstream_tls: {server_name: App.Internal, insecure_skip_verify: "true"}
+    headers: {request: {set: {X-Key: "${SECRET}", x-tenant: 0123}, remove: [Authorization, X-HTTP-Method-Override]}, response: {set: {Strict-Transport-Security: max-age=1}, remove: [Server]}}
+    connect_timeout: 3s
     timeout: 1m30s
+    idle_timeout: 1d
     contact: the owners
-  - {path: /open, upstream: "file:www", access: Public}
+  - {path: /open, rewrite_path: /public, upstream: "file:www", access: Public}
   - {path: /sock, upstream: "unix:///run/app.sock"}
 api_paths: [/api/]
 contact: desk@acme.example
@@ -197,10 +201,18 @@ log: {level: DEBUG, format: Text}
 					Connections: []string{"acme", "local"}, Local: &no, AMR: []string{"mfa"}, ACR: []string{"gold"}, ClientAddresses: []string{"10.0.0.0/8", "192.0.2.7/32"},
 					All: []Access{{Users: []string{"f"}}}, Any: []Access{{Users: []string{"g"}}, {Local: &yes}}, Not: &Access{Users: []string{"h"}},
 				},
-				StripPrefix: true, HostHeader: HostUpstream, Timeout: 90 * time.Second, Contact: "the owners",
+				StripPrefix: true, HostHeader: HostUpstream, UpstreamTLS: UpstreamTLS{ServerName: "App.Internal", InsecureSkipVerify: true},
+				Headers: RouteHeaders{
+					Request: HeaderChanges{
+						Set:    map[string]Secret{"X-Key": NewSecret("hunter2"), "x-tenant": NewSecret("0123")},
+						Remove: []string{"Authorization", "X-HTTP-Method-Override"},
+					},
+					Response: HeaderChanges{Set: map[string]Secret{"Strict-Transport-Security": NewSecret("max-age=1")}, Remove: []string{"Server"}},
+				},
+				ConnectTimeout: 3 * time.Second, Timeout: 90 * time.Second, IdleTimeout: 24 * time.Hour, Contact: "the owners",
 			},
-			{Line: 77, Path: "/open", Upstream: "file:" + filepath.Join(dir, "www"), Access: Access{Public: true}, HostHeader: HostPass, Timeout: 30 * time.Second, Contact: "desk@acme.example"},
-			{Line: 78, Path: "/sock", Upstream: "unix:///run/app.sock", HostHeader: HostPass, Timeout: 30 * time.Second, Contact: "desk@acme.example"},
+			{Line: 81, Path: "/open", RewritePath: "/public", Upstream: "file:" + filepath.Join(dir, "www"), Access: Access{Public: true}, HostHeader: HostPass, ConnectTimeout: 10 * time.Second, Timeout: 30 * time.Second, Contact: "desk@acme.example"},
+			{Line: 82, Path: "/sock", Upstream: "unix:///run/app.sock", HostHeader: HostPass, ConnectTimeout: 10 * time.Second, Timeout: 30 * time.Second, Contact: "desk@acme.example"},
 		},
 		APIPaths: []string{"/api/"},
 		Contact:  "desk@acme.example",
@@ -264,6 +276,9 @@ func TestAccepted(t *testing.T) {
 		{"an exact path beside its subtree", "routes: [{path: /a, upstream: 'static:202'}, {path: /a/, upstream: 'static:202'}]"},
 		{"a path that only begins like ours", "routes: [{path: /oauth2x/, upstream: 'static:202'}, {path: /pingpong, upstream: 'static:202'}, {path: /.well-known/, upstream: 'static:202'}]"},
 		{"upstreams", "routes: [{path: /1, upstream: 'h2c://app:50051'}, {path: /2, upstream: 'http://app_1/'}, {path: /3, upstream: 'https://[::1]:8443'}, {path: /4, upstream: 'static:503'}, {path: /5, upstream: 'file:.'}]"},
+		{"a timeout shorter than the one of connecting", "routes: [{upstream: 'http://127.0.0.1:8080', timeout: 2s}]"},
+		{"an exact path in place of another", "routes: [{path: /health, rewrite_path: /status/, upstream: 'http://127.0.0.1:8080'}, {path: /a/, rewrite_path: /, upstream: 'http://127.0.0.1:8080'}]"},
+		{"changed headers where we answer", "routes: [{upstream: 'static:204', headers: {response: {set: {X-Robots-Tag: noindex}}}}]"},
 		{"a template with a colon and no account beside it", connection + "jit: {enabled: false}, user: 'x:{subject}'}]\nlocal: {enabled: false}"},
 		{"headers off", "identity_headers: {user: '', email: '', groups: '', preferred_username: '', attributes: ''}"},
 		{"headers of their own", "identity_headers: {user: Remote-User, email: Remote-Email, groups: Remote-Groups, attributes: Remote-Attr-}"},

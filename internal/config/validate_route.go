@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"gatehouse/auth"
 )
@@ -28,10 +27,11 @@ func (l *loader) validateRoutes(c *Config) {
 		if r.Contact == "" {
 			r.Contact = c.Contact
 		}
-		l.validateDuration(at+".timeout", r.Timeout, time.Millisecond, 24*time.Hour)
-		if r.StripPrefix && !strings.HasSuffix(r.Path, "/") {
-			l.problem(at+".strip_prefix", "there is nothing left of a path that is exactly "+quote(r.Path), "end the path in /, or remove strip_prefix")
-		}
+		l.validateRewrite(at, r)
+		l.validateUpstreamTLS(at+".upstream_tls", r)
+		l.validateRouteHeaders(at+".headers", r, c)
+		l.validateTimeouts(at, r)
+		l.refuseUnused(at, r)
 		if l.isUnread(at) {
 			continue
 		}

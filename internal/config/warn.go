@@ -33,6 +33,7 @@ const (
 	WarnMailPlaintext   = "mail-plaintext"        // codes and links cross the network in clear
 	WarnMFAUnusable     = "mfa-method-unusable"   // a method is named that lacks what it needs
 	WarnMFAEmailOnly    = "mfa-email-only"        // the only factor goes to where links to choose a password go
+	WarnUpstreamAnyone  = "upstream-unverified"   // whoever answers is taken for the application
 	WarnNobodyExempt    = "inactive-exempts-none" // the rule for unused accounts spares no administrator
 )
 
@@ -53,6 +54,11 @@ func (l *loader) warn(c *Config) {
 	l.warnMFA(c)
 	l.warnProvisioning(c)
 	l.warnRoutes(c.Routes)
+	for i, r := range c.Routes {
+		if r.UpstreamTLS.InsecureSkipVerify {
+			l.warning(index("routes", i)+".upstream_tls.insecure_skip_verify", WarnUpstreamAnyone, "whoever answers at that address is taken for the application, and is told who people are; name its authority in ca_file")
+		}
+	}
 }
 
 // warnMFA: whoever reads a mailbox chooses the password by a link that was

@@ -1,0 +1,153 @@
+package proxy
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"gatehouse/internal/config"
+)
+
+// TestIdleTimeout: an exchange over which nothing passes any more ends, before
+// the headers with 504 and after them by a cut; one that goes on does not,
+// however long it takes and whichever side speaks.
+func TestIdleTimeout(t *testing.T) {
+	const limit = 400 * time.Millisecond
+	app := newApplication(t)
+	cfg := defaults()
+	cfg.Routes = to(app.URL, config.Route{Path: "/", Access: public, IdleTimeout: limit}, config.Route{Path: "/guarded/", Access: anyone, IdleTimeout: limit})
+	f := start(t, cfg, somebody())
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	flush := func(w http.ResponseWriter) { _ = http.NewResponseController(w).Flush() }
+
+	for _, target := range []string{"/silent", "/guarded/silent"} {
+		app.answer(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+		if got := f.get(t, target, "ann").StatusCode; got != http.StatusGatewayTimeout {
+			t.Errorf("%s: status %d, want 504", target, got)
+		}
+	}
+
+	app.answer(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, "begun\n")
+		flush(w)
+		<-r.Context().Done()
+	})
+	resp, err := transport.RoundTrip(request(t, "GET", f.addr, "/stops", nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := io.ReadAll(resp.Body); err == nil || string(text) != "begun\n" {
+		t.Errorf("what stopped was read as whole: %q %v", text, err)
+	}
+	waitFor(t, "the log line", func() bool { return strings.Count(f.log.String(), `"reason":"`+reasonIdle+`"`) == 3 })
+
+	// Three times as long as the limit, a word each third of it.
+	app.answer(func(w http.ResponseWriter, r *http.Request) {
+		for range 9 {
+			_, _ = io.WriteString(w, "word\n")
+			flush(w)
+			time.Sleep(limit / 3)
+		}
+	})
+	if resp, err = transport.RoundTrip(request(t, "GET", f.addr, "/down", nil)); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := io.ReadAll(resp.Body); err != nil || len(text) != 45 {
+		t.Errorf("a slow answer was cut: %q %v", text, err)
+	}
+	app.answer(func(w http.ResponseWriter, r *http.Request) {
+		n, _ := io.Copy(io.Discard, r.Body)
+		if n != 45 {
+			w.WriteHeader(http.StatusBadRequest)
+		}
+	})
+	body, send := io.Pipe()
+	go func() {
+		for range 9 {
+			_, _ = io.WriteString(send, "word\n")
+			time.Sleep(limit / 3)
+		}
+		send.Close()
+	}()
+	if resp, err = transport.RoundTrip(request(t, "POST", f.addr, "/up", body)); err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("a slow request was cut: %d", resp.StatusCode)
+	}
+}
+
+func request(t *testing.T, method, addr, target string, body io.Reader) *http.Request {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, "http://"+addr+target, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return req
+}
+
+// TestIdleWebSocket: it lives as long as either side speaks.
+func TestIdleWebSocket(t *testing.T) {
+	const limit = 400 * time.Millisecond
+	app := newApplication(t)
+	app.answer(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
+		if err != nil {
+			return
+		}
+		defer c.CloseNow()
+		for err == nil { // hears, and never answers
+			_, _, err = c.Read(r.Context())
+		}
+	})
+	cfg := defaults()
+	cfg.Routes = to(app.URL, config.Route{Path: "/", Access: anyone, IdleTimeout: limit})
+	f := start(t, cfg, somebody())
+	c := dial(t, f, "ann")
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	for range 9 {
+		if err := c.Write(ctx, websocket.MessageText, []byte("word")); err != nil {
+			t.Fatalf("cut while it was in use: %v", err)
+		}
+		time.Sleep(limit / 3)
+	}
+	if _, _, err := c.Read(ctx); err == nil || ctx.Err() != nil {
+		t.Errorf("still open: %v", err)
+	}
+	waitFor(t, "the log line", func() bool { return strings.Contains(f.log.String(), `"reason":"`+reasonIdle+`"`) })
+}
+
+// TestTunnelHalfCloses: the end of what a client sends reaches the
+// application, which may still have something to say.
+func TestTunnelHalfCloses(t *testing.T) {
+	for name, idle := range map[string]time.Duration{"no idle timeout": 0, "idle timeout": time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			app := newApplication(t)
+			app.answer(func(w http.ResponseWriter, r *http.Request) {
+				c, in := acceptTunnel(w)
+				defer c.Close()
+				all, _ := io.ReadAll(in)
+				_, _ = c.Write(append([]byte("heard "), all...))
+			})
+			cfg := defaults()
+			cfg.Routes = to(app.URL, config.Route{Path: "/", Access: public, IdleTimeout: idle})
+			f := start(t, cfg, somebody())
+			c, in := openTunnel(t, f.addr)
+			_, _ = io.WriteString(c, "all")
+			if err := c.CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			if text, err := io.ReadAll(in); err != nil || string(text) != "heard all" {
+				t.Errorf("%q, %v", text, err)
+			}
+		})
+	}
+}

@@ -32,6 +32,15 @@ type Forbidden struct {
 	Route   string        // whose rule it was, as logs name it
 	Missing []Requirement // all of them
 	Contact string        // whom to ask; "": the people who run the application
+	Raise   *Raise        // nil: no further sign-in of this person would help
+}
+
+// Raise is what would let somebody in who has not proved enough.
+type Raise struct {
+	Factors []string // of a local sign-in: kinds of which any is enough
+	// ACR are the levels of a provider's sign-in of which any is enough; nil: the
+	// level says nothing, and what is missing is how the person signed in.
+	ACR []string
 }
 
 func (f *Forbidden) Error() string {

@@ -42,6 +42,10 @@ type Session struct {
 	// account had none.
 	ProvedFactor string `json:"proved_factor,omitempty"`
 
+	// Asked are the levels that the provider was asked for when the session was
+	// made: what it did not vouch for then is not asked for again by itself.
+	Asked []string `json:"asked,omitempty"`
+
 	Client Client `json:"client,omitzero"` // from where it was started
 }
 
@@ -94,6 +98,15 @@ type Pending struct {
 	// identity is to be linked; empty for other sign-ins.
 	Proves string `json:"proves,omitempty"`
 	Links  string `json:"links,omitempty"`
+
+	// ACR are the levels that the provider is asked for, any of which is enough
+	// (OpenID Connect Core 1.0, section 3.1.2.1).
+	ACR []string `json:"acr,omitempty"`
+
+	// Enrols says that the page to which the person returns wants a second
+	// factor, and that the account had none: once the password is given, one is
+	// enrolled.
+	Enrols bool `json:"enrols,omitempty"`
 
 	// What the first step proved; nil before it is done.
 	Identity *Identity `json:"identity,omitempty"`

@@ -95,7 +95,7 @@ func (g *Gateway) decide(r *http.Request, q inquiry) (*auth.Person, error) {
 }
 
 func (g *Gateway) decision(r *http.Request, q inquiry) (*auth.Person, error) {
-	if q.refusal == nil && q.route != nil && q.route.public && q.further == nil {
+	if q.refusal == nil && q.route != nil && q.further == nil && q.route.isPublic(by(nil, clientip.From(r.Context()))) {
 		return nil, nil
 	}
 	_, p, err := g.Sessions.Authenticate(r)
@@ -114,7 +114,7 @@ func (g *Gateway) decision(r *http.Request, q inquiry) (*auth.Person, error) {
 		g.log().LogAttrs(r.Context(), slog.LevelWarn, "forward-auth refused",
 			slog.String("request_id", web.RequestID(r.Context())), slog.String("reason", web.Code(auth.ErrForbidden)), slog.Any("error", q.refusal))
 		return nil, auth.ErrForbidden
-	case q.route != nil && !q.route.access.admits(who):
+	case q.route != nil && !q.route.admits(who):
 		return nil, q.route.forbids(who)
 	case q.further != nil && !q.further.admits(who):
 		return nil, &auth.Forbidden{Missing: q.further.missing(who)}

@@ -42,6 +42,7 @@ type Gateway struct {
 	Sessions Authenticator
 	Own      http.Handler // Gatehouse's prefix, /ping, /ready, /.well-known/gatehouse/; ForwardAuth among them
 	Pages    Errors
+	StepUp   http.HandlerFunc // answers a person whom more proof would let in; nil: they are refused like others
 	Log      *slog.Logger     // nil: slog.Default
 	Now      func() time.Time // nil: time.Now
 
@@ -229,14 +230,15 @@ func (g *Gateway) serveOwn(x *exchange, r *http.Request) error {
 // admit returns the person of a request whom the route lets pass. On a public
 // route a session that cannot be checked means no identity.
 func (g *Gateway) admit(x *exchange, r *http.Request, rt *route) (*auth.Person, error) {
-	if rt.public && r.Header["Cookie"] == nil {
+	public := rt.isPublic(by(nil, x.peer))
+	if public && r.Header["Cookie"] == nil {
 		return nil, nil
 	}
 	_, p, err := g.Sessions.Authenticate(r)
 	switch {
-	case rt.public && err != nil:
+	case public && err != nil:
 		return nil, nil
-	case rt.public:
+	case public:
 		return p, nil
 	case err != nil:
 		return nil, err
@@ -265,6 +267,9 @@ func (g *Gateway) refuse(x *exchange, r *http.Request, err error) {
 	switch {
 	case errors.Is(err, auth.ErrUnauthenticated) && !errors.Is(err, auth.ErrStoreDown):
 		g.unauthenticated(x, x.introduce(r))
+		return
+	case raises(err) && g.StepUp != nil && g.navigation(x, r):
+		g.StepUp(x, x.introduce(r))
 		return
 	case errors.Is(err, auth.ErrMethodNotAllowed):
 		h.Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")

@@ -150,7 +150,8 @@ func (g *Gateway) judgeAgain(x *exchange, r *http.Request, peer clientip.Peer) e
 	if err := g.table.judgeOverrides(rt, host, x.target.path, r.Header); err != nil {
 		return err
 	}
-	if rt.public && x.person == nil {
+	public := rt.isPublic(by(nil, peer))
+	if public && x.person == nil {
 		return nil
 	}
 	_, p, err := g.Sessions.Authenticate(r)
@@ -159,7 +160,7 @@ func (g *Gateway) judgeAgain(x *exchange, r *http.Request, peer clientip.Peer) e
 		return err
 	case p == nil:
 		return auth.ErrUnauthenticated
-	case !rt.public && !rt.access.admits(by(p, peer)):
+	case !public && !rt.access.admits(by(p, peer)):
 		return auth.ErrForbidden
 	}
 	return nil

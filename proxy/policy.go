@@ -100,9 +100,17 @@ func (r *rule) requirement() auth.Requirement {
 }
 
 // forbids is the error of an asker whom the route's rule keeps out.
-func (rt *route) forbids(a asker) error {
-	return &auth.Forbidden{Route: rt.name, Missing: rt.access.missing(a), Contact: rt.contact}
+func (rt *route) forbids(a asker) *auth.Forbidden {
+	return &auth.Forbidden{Route: rt.name, Missing: rt.access.missing(a), Contact: rt.contact, Raise: rt.access.raise(a)}
 }
+
+// isPublic reports whether the route asks nothing of who comes from there.
+func (rt *route) isPublic(a asker) bool {
+	return rt.public || rt.publicFrom != nil && rt.publicFrom(a) == yes
+}
+
+// admits reports whether the asker, who is somebody, may pass.
+func (rt *route) admits(a asker) bool { return rt.isPublic(a) || rt.access.admits(a) }
 
 // everybody is the rule that admits whoever is signed in.
 func everybody() *rule { return &rule{kind: auth.RequireAll} }

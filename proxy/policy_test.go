@@ -125,3 +125,36 @@ func TestMissing(t *testing.T) {
 		t.Errorf("somebody who is admitted lacks %v", got)
 	}
 }
+
+// Of somebody who lacks nothing but proof it is known what would do, and of
+// others nothing is promised.
+func TestRaise(t *testing.T) {
+	local := auth.Person{User: "ann", Groups: []string{"staff"}, Connection: auth.Local, Account: "1", AMR: []string{"pwd"}}
+	federated := auth.Person{User: "ann", Groups: []string{"staff"}, Connection: "acme", Account: "1"}
+	mfa, gold := config.Access{AMR: []string{"mfa"}}, config.Access{ACR: []string{"gold", "lead"}}
+	every := []string{"totp", "passkey", "email_code", "recovery_code"}
+	for _, tt := range []struct {
+		name              string
+		rule              config.Access
+		local, byProvider *auth.Raise
+	}{
+		{"a second factor", mfa, &auth.Raise{Factors: every}, &auth.Raise{}},
+		{"a key", config.Access{AMR: []string{"pop"}}, &auth.Raise{Factors: []string{"passkey"}}, &auth.Raise{}},
+		{"a level", gold, nil, &auth.Raise{ACR: []string{"gold", "lead"}}},
+		{"either", config.Access{Any: []config.Access{gold, mfa}}, &auth.Raise{Factors: every}, &auth.Raise{}},
+		{"both", config.Access{AMR: []string{"mfa"}, ACR: []string{"gold"}}, nil, &auth.Raise{ACR: []string{"gold"}}},
+		{"a level and a group", config.Access{Groups: []string{"staff"}, ACR: []string{"gold"}}, nil, &auth.Raise{ACR: []string{"gold"}}},
+		{"a level and a group of others", config.Access{Groups: []string{"admins"}, ACR: []string{"gold"}}, nil, nil},
+		{"not that level", config.Access{ACR: []string{"gold", "lead"}, Not: &config.Access{ACR: []string{"lead"}}}, nil, &auth.Raise{ACR: []string{"gold"}}},
+		{"a group of others", config.Access{Groups: []string{"admins"}}, nil, nil},
+		{"a method that no factor is", config.Access{AMR: []string{"face"}}, nil, &auth.Raise{}},
+	} {
+		r := compileAccess(tt.rule)
+		if diff := cmp.Diff(tt.local, r.raise(asker{person: &local})); diff != "" {
+			t.Errorf("%s, who came in locally: %s", tt.name, diff)
+		}
+		if diff := cmp.Diff(tt.byProvider, r.raise(asker{person: &federated})); diff != "" {
+			t.Errorf("%s, who came by a provider: %s", tt.name, diff)
+		}
+	}
+}

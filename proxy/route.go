@@ -25,7 +25,8 @@ type route struct {
 	own     bool
 
 	public       bool
-	narrow       bool // admits fewer people than "authenticated"
+	publicFrom   func(asker) verdict // who comes from there is as on a public route; nil: nobody
+	narrow       bool                // admits fewer people than "authenticated"
 	access       *rule
 	contact      string // whom to ask who is refused
 	rewrite      rewrite
@@ -91,6 +92,9 @@ func compileRoute(c config.Route) (*route, error) {
 		return fail("upstream: %v", err)
 	}
 	rt.way = way{address, c.UpstreamTLS, min(c.ConnectTimeout, c.Timeout), c.Timeout}
+	if c.PublicFrom != nil {
+		rt.publicFrom = matchAddress(c.PublicFrom)
+	}
 	if c.HostHeader == config.HostUpstream {
 		rt.upstreamHost = address.host
 	}

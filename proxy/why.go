@@ -28,6 +28,9 @@ type Decision struct {
 	Route   string   `json:"route,omitempty"` // host and path
 	Line    int      `json:"line,omitempty"`  // of the configuration
 	Rule    []Reason `json:"rule,omitempty"`  // all of them must hold
+	// StepUp: a further proof, or a sign-in of another level, would let the
+	// person in.
+	StepUp bool `json:"step_up,omitempty"`
 }
 
 // Reason is one requirement of a rule and whether it holds: yes, no, or
@@ -51,6 +54,48 @@ func Decide(cfg *config.Config, method, address string, p *auth.Person, client n
 	if err != nil {
 		return Decision{}, fmt.Errorf("read public_url: %w", err)
 	}
+	at, err := locate(t, public, method, address)
+	if err != nil {
+		return Decision{}, err
+	}
+	switch {
+	case at.ambiguous:
+		return Decision{Outcome: Ambiguous}, nil
+	case at.route == nil:
+		return Decision{Outcome: NoRoute}, nil
+	}
+	return at.route.decide(asker{person: p, client: client}), nil
+}
+
+// decide is what becomes of a request that falls under the route; the asker's
+// person is nil for nobody.
+func (rt *route) decide(who asker) Decision {
+	d := Decision{Route: rt.name, Line: rt.line}
+	switch {
+	case rt.own:
+		d.Outcome = Own
+	case rt.isPublic(who):
+		d.Outcome = Public
+	case who.person == nil:
+		d.Outcome = SignIn
+	case rt.access.admits(who):
+		d.Outcome, d.Rule = Admitted, rt.access.reasons(who)
+	default:
+		d.Outcome, d.Rule = Refused, rt.access.reasons(who)
+		d.StepUp = rt.access.raise(who) != nil
+	}
+	return d
+}
+
+// located is where a URL falls.
+type located struct {
+	route     *route // nil: none
+	ambiguous bool   // two readings fall under different rules
+}
+
+// locate finds the route of a request for a URL; a path alone is one of
+// public_url. Errors: what is no URL or method.
+func locate(t *table, public *url.URL, method, address string) (located, error) {
 	authority, raw := public.Host, address
 	if rest, absolute := cutScheme(address); absolute {
 		end := strings.IndexAny(rest, "/?#")
@@ -63,38 +108,18 @@ func Decide(cfg *config.Config, method, address string, p *auth.Person, client n
 	}
 	host, err := normalHost(authority)
 	if err != nil {
-		return Decision{}, errors.New("the URL has no host that a request could have")
+		return located{}, errors.New("the URL has no host that a request could have")
 	}
 	if methodError(method) != nil {
-		return Decision{}, fmt.Errorf("%q is no method that may pass", method)
+		return located{}, fmt.Errorf("%q is no method that may pass", method)
 	}
 	raw, _, _ = strings.Cut(raw, "#") // a browser keeps it
 	target, err := parseTarget(raw)
 	if err != nil {
-		return Decision{}, errors.New("the URL's path cannot be sent: it is malformed")
+		return located{}, errors.New("the URL's path cannot be sent: it is malformed")
 	}
 	rt, err := t.judge(host, method, target.path)
-	switch {
-	case err != nil:
-		return Decision{Outcome: Ambiguous}, nil
-	case rt == nil:
-		return Decision{Outcome: NoRoute}, nil
-	}
-	d := Decision{Route: rt.name, Line: rt.line}
-	who := asker{person: p, client: client}
-	switch {
-	case rt.own:
-		d.Outcome = Own
-	case rt.public:
-		d.Outcome = Public
-	case p == nil:
-		d.Outcome = SignIn
-	case rt.access.admits(who):
-		d.Outcome, d.Rule = Admitted, rt.access.reasons(who)
-	default:
-		d.Outcome, d.Rule = Refused, rt.access.reasons(who)
-	}
-	return d, nil
+	return located{route: rt, ambiguous: err != nil}, nil
 }
 
 // reasons are the requirements of a rule, of which all must hold.

@@ -37,6 +37,7 @@ func startCertified(t *testing.T, upstream string, ids []string, more string, en
 			},
 			"bob": {"email": "bob@corp.example", "email_verified": false, "preferred_username": "bob", "name": "Bob Example"},
 		},
+		Levels: map[string]servers.OIDCLevel{"alice": {ACR: "gold", AMR: []string{"pwd", "mfa"}}},
 	})
 	var connections []string
 	for _, id := range ids {

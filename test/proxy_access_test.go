@@ -86,7 +86,8 @@ func TestAccessRules(t *testing.T) {
 					want = http.StatusNoContent
 				}
 			}
-			if r := v.look(fmt.Sprintf("%s/%d/x", g.URL, i)); r.StatusCode != want {
+			// As a program: a person may be sent to prove more.
+			if r := v.look(fmt.Sprintf("%s/%d/x", g.URL, i), api...); r.StatusCode != want {
 				t.Errorf("%s answered %s %d, want %d", tt.rule, name, r.StatusCode, want)
 			}
 		}
@@ -178,6 +179,64 @@ func TestClientAddresses(t *testing.T) {
 			if r := v.look(g.URL+path, headers...); r.StatusCode != want {
 				t.Errorf("%s, who comes from %q, %s: %d, want %d", tt.server, tt.said, path, r.StatusCode, want)
 			}
+		}
+	}
+}
+
+// TestPublicFrom: who comes from a network needs no session, and who has one is
+// still named. Attack: say that one comes from there.
+func TestPublicFrom(t *testing.T) {
+	t.Parallel()
+	app := servers.StartApp(t)
+	const office, abroad = "198.51.100.7", "203.0.113.7"
+	routes := []string{
+		`path: /, upstream: "` + app.URL + `", access: {groups: [staff]}, public_from: [198.51.100.0/24]`,
+		`path: /here/, upstream: "` + app.URL + `", public_from: [127.0.0.1]`,
+	}
+	for _, tt := range []struct {
+		server, said string
+		office, here int // for nobody
+	}{
+		{"", "", 401, 200},
+		{"", office, 401, 200}, // nobody is trusted
+		{"trusted_proxies: [127.0.0.1]", office, 200, 401},
+		{"trusted_proxies: [127.0.0.1]", abroad, 401, 401},
+		{"trusted_proxies: [127.0.0.1]", "", 401, 401}, // the proxy does not say
+	} {
+		g := servers.StartGateway(t, binary, proxyText(tt.server, routes))
+		kim := newLocal(t, g, "kim")
+		headers := slices.Clone(api)
+		if tt.said != "" {
+			headers = append(headers, "X-Forwarded-For", tt.said)
+		}
+		for path, want := range map[string]int{"/x": tt.office, "/here/x": tt.here} {
+			if r := newVisitor(t, "").look(g.URL+path, append(headers, "X-Forwarded-User", "root")...); r.StatusCode != want {
+				t.Errorf("%q, who comes from %q, %s: %d, want %d", tt.server, tt.said, path, r.StatusCode, want)
+			} else if want == http.StatusOK && app.Last(t).Header.Get("X-Forwarded-User") != "" {
+				t.Errorf("nobody is %q", app.Last(t).Header.Get("X-Forwarded-User"))
+			}
+		}
+		if tt.server == "" || tt.said == "" {
+			continue
+		}
+		if tt.said == abroad { // kim is not in that group
+			kim.look(g.URL+"/x", headers...).wants(t, http.StatusForbidden)
+			continue
+		}
+		kim.look(g.URL+"/x", headers...).wants(t, http.StatusOK)
+		if got := app.Last(t).Header.Get("X-Forwarded-User"); got != "kim" {
+			t.Errorf("the application is told of %q", got)
+		}
+		asked := append([]string{"X-Forwarded-Uri", "/x", "X-Forwarded-Host", g.Addr, "X-Forwarded-Method", "GET"}, headers...)
+		verdict := newVisitor(t, "").look(g.URL+"/oauth2/auth", asked...).wants(t, http.StatusAccepted)
+		if user, there := verdict.Header["X-Auth-Request-User"]; !there || user[0] != "" {
+			t.Errorf("the verdict names %q", user)
+		}
+		if r := g.Run(t, "", "why", "--url", "/x", "--client", office, "--config", g.Config); r.Code != 0 || !strings.Contains(r.Stdout, "everybody may pass") {
+			t.Errorf("gatehouse why ends with %d:\n%s%s", r.Code, r.Stdout, r.Stderr)
+		}
+		if r := g.Run(t, "", "why", "--url", "/x", "--client", abroad, "--config", g.Config); r.Code != 1 {
+			t.Errorf("gatehouse why ends with %d:\n%s%s", r.Code, r.Stdout, r.Stderr)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package test
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -54,6 +55,20 @@ func restart(t testing.TB, g *servers.Gateway, text string) {
 	g.Stop()
 	g.WriteConfig(t, text)
 	g.Start(t)
+}
+
+// addRoutes restarts the gateway with further routes, an entry of the list each.
+func addRoutes(t testing.TB, g *servers.Gateway, routes ...string) {
+	t.Helper()
+	text, err := os.ReadFile(g.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	more := "routes:\n"
+	for _, r := range routes {
+		more += "  - {" + r + "}\n"
+	}
+	restart(t, g, strings.Replace(string(text), "routes:\n", more, 1))
 }
 
 // yamlList writes a list of texts.

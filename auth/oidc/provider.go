@@ -76,6 +76,9 @@ func (p *Provider) Begin(ctx context.Context, pending auth.Pending) (string, err
 	q.Set("nonce", pending.Nonce)
 	q.Set("code_challenge", oauth2.S256ChallengeFromVerifier(pending.Verifier))
 	q.Set("code_challenge_method", "S256")
+	if len(pending.ACR) > 0 {
+		q.Set("acr_values", strings.Join(pending.ACR, " "))
+	}
 	u.RawQuery = q.Encode()
 	return u.String(), nil
 }

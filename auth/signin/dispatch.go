@@ -18,7 +18,7 @@ type step func(w http.ResponseWriter, r *http.Request) (reached, error)
 type reached struct {
 	milestone  milestone
 	connection *Connection  // chosen
-	pending    auth.Pending // chosen: ReturnTo, Confirms and Links; from identified on: all that is known
+	pending    auth.Pending // chosen: ReturnTo, ACR, Confirms and Links; from identified on: all that is known
 }
 
 type milestone int
@@ -90,7 +90,7 @@ func (f *Flow) dispatch(w http.ResponseWriter, r *http.Request, at reached) erro
 		if err != nil {
 			return err
 		}
-		if owed {
+		if owed || at.pending.Enrols {
 			return f.raise(w, r, at.pending)
 		}
 		return f.renew(w, r, at.pending)
@@ -118,6 +118,9 @@ func (f *Flow) dispatch(w http.ResponseWriter, r *http.Request, at reached) erro
 		}
 		return f.finish(w, r, at.pending)
 	case enrolled:
+		if at.pending.Proves != "" {
+			return f.renew(w, r, at.pending)
+		}
 		return f.finish(w, r, at.pending)
 	}
 	return fmt.Errorf("sign-in: milestone %d is not known", at.milestone)

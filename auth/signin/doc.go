@@ -10,6 +10,7 @@
 //	GET, POST mfa        factor.go, ways.go, challenge.go, enrol.go
 //	GET, POST passkey    passkey.go
 //	GET, POST prove      prove.go
+//	GET       step_up    stepup.go
 //	POST      link       link.go
 //	GET, POST reset      reset.go
 //	GET, POST password   reset.go
@@ -108,6 +109,12 @@
 // linked to the account; of the session nothing changes. Both belong to the
 // session in which they were begun and to no other.
 //
-// The package does not know protocols, passwords, codes, accounts or the
-// session's record: Provider, Passwords, Factor, Resolver and Sessions do.
+// Whom a route refuses for want of proof comes to step_up. Who signed in locally
+// is sent to prove, and enrols a factor there where the account has none; who came
+// by a provider is sent to it again, with the levels that the route wants
+// (acr_values), once: a session knows what was asked for when it was made. Whose
+// proof cannot be raised is told so.
+//
+// The package does not know protocols, passwords, codes, accounts, routes or the
+// session's record: Provider, Passwords, Factor, Resolver, Rules and Sessions do.
 package signin

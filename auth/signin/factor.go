@@ -73,7 +73,7 @@ func (f *Flow) parkedAt(r *http.Request) (parked, error) {
 		return parked{}, web.TryAt(fmt.Errorf("%w: local sign-in was switched off meanwhile", auth.ErrOvertaken), f.Site.SignIn(p.ReturnTo), "")
 	}
 	at, err := f.owing(r.Context(), p, handle)
-	if err == nil && at.enrolling && (confirming(p) || p.Proves != "") {
+	if err == nil && at.enrolling && (confirming(p) || p.Proves != "" && !p.Enrols) {
 		// It was taken away meanwhile. Whoever has only the password must not
 		// enrol a factor here and prove the account with it.
 		err = auth.ErrOvertaken

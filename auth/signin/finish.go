@@ -21,6 +21,7 @@ func (f *Flow) finish(w http.ResponseWriter, r *http.Request, p auth.Pending) er
 		Identity:   sessionIdentity(p),
 		IdPSession: p.Tokens.IdPSession,
 		Created:    p.Created,
+		Asked:      p.ACR,
 	}
 	n.Identity.AMR = auth.WithFactor(n.Identity.AMR, p.Factor)
 	var err error

@@ -21,6 +21,7 @@ import (
 type Connection struct {
 	Name         string
 	EmailDomains []string // lower case; who types such an address is sent there
+	ACRValues    []string // asked for where a route wants more proof and names no level; empty: nothing can be
 	Provider     auth.Provider
 }
 
@@ -49,6 +50,7 @@ type Flow struct {
 	Linker    Linker
 	Sessions  Sessions
 	Events    auth.Events
+	Rules     Rules // nil: nothing is known of routes, and no sign-in is raised for one
 
 	Store   store.Store
 	Index   *seal.IndexKey
@@ -94,6 +96,7 @@ func (f *Flow) Mount(mux *http.ServeMux) error {
 	f.mount(mux, "/mfa", methods{http.MethodGet: f.run(f.showFactor), http.MethodPost: f.sameOrigin(f.run(f.proveFactor))})
 	f.mount(mux, "/passkey", methods{http.MethodGet: f.run(f.showPasskey), http.MethodPost: f.sameOrigin(f.run(f.passkey))})
 	f.mount(mux, "/prove", methods{http.MethodGet: f.run(f.showProve), http.MethodPost: f.sameOrigin(f.run(f.prove))})
+	f.mount(mux, "/step_up", methods{http.MethodGet: f.run(f.stepUp)})
 	f.mount(mux, "/link", methods{http.MethodPost: f.sameOrigin(f.run(f.link))})
 	f.mount(mux, "/reset", methods{http.MethodGet: f.showReset, http.MethodPost: f.sameOrigin(f.askReset)})
 	f.mount(mux, "/password", methods{http.MethodGet: f.showChoosePassword, http.MethodPost: f.sameOrigin(f.setPassword)})

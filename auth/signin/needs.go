@@ -74,6 +74,13 @@ type Linker interface {
 	LinkOwn(ctx context.Context, id auth.Identity, account string) (auth.Outcome, error)
 }
 
+// Rules are those of the routes (*proxy.Gateway).
+type Rules interface {
+	// Forbids returns what keeps a person, who makes the request, from opening a
+	// URL of the site, and nil where nothing does.
+	Forbids(r *http.Request, address string, p *auth.Person) *auth.Forbidden
+}
+
 // Accounts shows accounts.
 type Accounts interface {
 	// Profile returns the account with that id. Errors: auth.ErrNotFound,

@@ -16,6 +16,7 @@ import (
 // proving is a signed-in person who is to show that it is them.
 type proving struct {
 	session *auth.Session
+	person  *auth.Person
 	profile auth.Profile
 }
 
@@ -29,7 +30,7 @@ const noteAgain = "Sign in once more, to show that it is you."
 // have a password. Errors: errNoPassword, with the session; auth.ErrNotFound
 // where there is no account; auth.ErrUnauthenticated, auth.ErrStoreDown.
 func (f *Flow) signedInLocally(r *http.Request) (proving, error) {
-	sess, _, err := f.Sessions.Authenticate(r)
+	sess, person, err := f.Sessions.Authenticate(r)
 	if err != nil {
 		return proving{}, err
 	}
@@ -47,7 +48,7 @@ func (f *Flow) signedInLocally(r *http.Request) (proving, error) {
 		return proving{session: sess}, errNoPassword
 	}
 	profile, err := f.Accounts.Profile(r.Context(), sess.Account)
-	return proving{sess, profile}, err
+	return proving{sess, person, profile}, err
 }
 
 // showProve is GET prove. Whoever is to show that it is them is sent here; what
@@ -62,7 +63,7 @@ func (f *Flow) showProve(w http.ResponseWriter, r *http.Request) (reached, error
 	if err != nil {
 		return reached{}, f.firstSignIn(w, r, rd, err)
 	}
-	f.Pages.Prove(w, r, http.StatusOK, web.Prove{Username: at.profile.Username, ReturnTo: rd})
+	f.Pages.Prove(w, r, http.StatusOK, f.provePage(r, at, rd))
 	return reached{}, nil
 }
 
@@ -103,7 +104,7 @@ func (f *Flow) prove(w http.ResponseWriter, r *http.Request) (reached, error) {
 	if err == nil && id.Subject != at.session.Account {
 		err = auth.ErrWrongPassword // the name is somebody else's by now
 	}
-	page := web.Prove{Username: at.profile.Username, ReturnTo: rd}
+	page := f.provePage(r, at, rd)
 	slow, throttled := errors.AsType[*auth.Throttled](err)
 	switch {
 	case throttled:
@@ -119,13 +120,21 @@ func (f *Flow) prove(w http.ResponseWriter, r *http.Request) (reached, error) {
 	case err != nil:
 		return reached{}, err
 	}
+	enrols, err := f.owesFirst(r, at, rd)
+	if err != nil {
+		return reached{}, err
+	}
 	identity := at.session.Identity
 	identity.Username = at.profile.Username // how the account is called on the next page
 	return reached{milestone: recalled, pending: auth.Pending{
 		Connection: identity.Connection, ReturnTo: rd, Identity: &identity, Created: began,
 		Outcome: auth.Outcome{Verdict: auth.Unchanged, Account: at.session.Account},
-		Proves:  f.sessionHash(at.session),
+		Proves:  f.sessionHash(at.session), Enrols: enrols,
 	}}, nil
+}
+
+func (f *Flow) provePage(r *http.Request, at proving, rd string) web.Prove {
+	return web.Prove{Username: at.profile.Username, ReturnTo: rd, StepUp: f.forbids(r, rd, at.person) != nil}
 }
 
 // renew puts the session of a person who has proved the account's password, and

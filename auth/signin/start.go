@@ -36,11 +36,12 @@ func (f *Flow) start(w http.ResponseWriter, r *http.Request) (reached, error) {
 	if c == nil {
 		return reached{}, auth.ErrNotFound
 	}
-	return reached{milestone: chosen, connection: c, pending: auth.Pending{ReturnTo: returnTo}}, nil
+	return reached{milestone: chosen, connection: c, pending: auth.Pending{ReturnTo: returnTo, ACR: f.levels(r, c, returnTo)}}, nil
 }
 
 // begin sends the browser to a connection's identity provider. Of the sign-in
-// it takes where it leads to, what it confirms, and what it is linked to.
+// it takes where it leads to, at which level, what it confirms, and what it is
+// linked to.
 func (f *Flow) begin(w http.ResponseWriter, r *http.Request, c *Connection, sought auth.Pending) error {
 	if wait := f.Quotas.away.take(f.client(r), f.now()); wait > 0 {
 		f.crowded(r)
@@ -53,6 +54,7 @@ func (f *Flow) begin(w http.ResponseWriter, r *http.Request, c *Connection, soug
 		Verifier:   cookie.NewID(),
 		Connection: c.Provider.ID(),
 		ReturnTo:   sought.ReturnTo,
+		ACR:        sought.ACR,
 		Confirms:   sought.Confirms,
 		Links:      sought.Links,
 		Browser:    f.Index.Hash("browser", bind.Value),

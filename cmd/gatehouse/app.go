@@ -148,6 +148,7 @@ func (a *app) own() (http.Handler, error) {
 		Demands:     a.demands,
 		Turns:       a.turns,
 		Events:      chronicle{a.state},
+		Rules:       a.gateway,
 		Enforce:     a.cfg.MFA.Enforce,
 		Accounts:    profiles{a.directory},
 		Resolver:    a.resolver,
@@ -178,6 +179,7 @@ func (a *app) own() (http.Handler, error) {
 	if a.linksOwn() {
 		flow.Linker = a.resolver
 	}
+	a.gateway.StepUp = flow.Refused
 	mux := http.NewServeMux()
 	if err := flow.Mount(mux); err != nil {
 		return nil, fmt.Errorf("wire the sign-in: %w", err)
@@ -209,6 +211,7 @@ func (a *app) connections(enabled bool) []signin.Connection {
 			Name:         c.Name,
 			EmailDomains: c.EmailDomains,
 			Provider:     a.providers[i],
+			ACRValues:    c.ACRValues,
 		})
 	}
 	return all

@@ -204,6 +204,9 @@ func (f *whyFlags) print(w io.Writer, d proxy.Decision) error {
 	for _, r := range d.Rule {
 		writeReason(&text, r, "  ")
 	}
+	if d.StepUp {
+		text.WriteString("further proof, such as a second factor or a sign-in of another level, would let them in\n")
+	}
 	_, err := io.WriteString(w, text.String())
 	return err
 }

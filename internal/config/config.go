@@ -121,8 +121,11 @@ type Connection struct {
 	Groups       *[]string           // groups_allowed, after GroupMapping; nil: all
 	Attributes   []Attribute
 	JIT          JIT
-	Disabled     bool   // enabled: false. Nobody comes in by it, and its sessions end
-	Tests        []Test // fixtures that check runs; no sign-in looks at them
+	// ACRValues are the levels that are asked for where a route wants more proof,
+	// and no level of its own (OpenID Connect Core 1.0, section 3.1.2.1).
+	ACRValues []string
+	Disabled  bool   // enabled: false. Nobody comes in by it, and its sessions end
+	Tests     []Test // fixtures that check runs; no sign-in looks at them
 }
 
 // Require is the gate of a connection: all of it must hold.
@@ -351,7 +354,8 @@ type Route struct {
 	Timeout        time.Duration // until response headers
 	// IdleTimeout is how long no byte may pass either way; 0: for ever.
 	IdleTimeout time.Duration
-	Contact     string // whom to ask who is refused; "": the people who run the application
+	Contact     string   // whom to ask who is refused; "": the people who run the application
+	PublicFrom  []string // CIDRs, masked and not IPv4-mapped: who comes from there needs no session; nil: nobody
 }
 
 // UpstreamTLS is how an https upstream is verified, and what Gatehouse shows

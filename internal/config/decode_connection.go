@@ -33,6 +33,7 @@ func connection(o *object) Connection {
 		GroupMapping: groupMapping(o),
 		Attributes:   attributes(o),
 		JIT:          jit(o.object("jit")),
+		ACRValues:    acrValues(o.object("step_up")),
 		Disabled:     !o.flag("enabled", true),
 		Tests:        fixtures(o),
 	}
@@ -59,6 +60,12 @@ func require(o *object) Require {
 		r.Claims[e.name] = o.l.oneOrMore(e.node, e.path)
 	}
 	return r
+}
+
+// acrValues reads what a sign-in of another level is asked for by.
+func acrValues(o *object) []string {
+	defer o.done()
+	return o.needed("acr_values")
 }
 
 // groupMapping reads what the groups of the provider are called here.

@@ -41,6 +41,7 @@ func route(o *object) Route {
 		Timeout:        o.duration("timeout", 30*time.Second),
 		IdleTimeout:    o.duration("idle_timeout", 0),
 		Contact:        o.text("contact", ""),
+		PublicFrom:     o.needed("public_from"),
 	}
 }
 

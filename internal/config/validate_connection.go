@@ -43,6 +43,9 @@ func (l *loader) validateConnection(at string, c *Connection) {
 		l.problem(path, "is missing", "set client_secret_file, or client_secret: ${VARIABLE}")
 	}
 	l.validateScopes(at+".scopes", c.Scopes)
+	for i, value := range c.ACRValues {
+		l.validateLevel(index(at+".step_up.acr_values", i), value)
+	}
 	for i, domain := range c.EmailDomains {
 		c.EmailDomains[i] = l.validateEmailDomain(index(at+".email_domains", i), domain)
 	}
@@ -108,6 +111,15 @@ func (l *loader) validateScopes(path string, scopes []string) {
 	}
 	if !slices.Contains(scopes, "openid") {
 		l.problem(path, "openid is missing, without which there is no ID token", "add openid")
+	}
+}
+
+// validateLevel judges an authentication context class reference, of which a
+// request has a list with spaces between (OpenID Connect Core 1.0, section
+// 3.1.2.1).
+func (l *loader) validateLevel(path, level string) {
+	if level == "" || strings.ContainsFunc(level, func(c rune) bool { return c <= ' ' || c == 0x7f }) {
+		l.problem(path, l.show(path, level)+" is not a level", "write one acr value of the provider for each item of the list, without spaces")
 	}
 }
 

@@ -24,6 +24,7 @@ func (l *loader) validateRoutes(c *Config) {
 		l.validateMethods(at+".methods", r.Methods)
 		l.validateUpstream(at+".upstream", r, c)
 		l.validateAccess(at+".access", &r.Access, c)
+		l.validatePublicFrom(at+".public_from", r)
 		if r.Contact == "" {
 			r.Contact = c.Contact
 		}
@@ -43,6 +44,20 @@ func (l *loader) validateRoutes(c *Config) {
 			}
 		}
 		places[where] = append(places[where], i)
+	}
+}
+
+// validatePublicFrom brings the networks into the form in which requests are
+// compared.
+func (l *loader) validatePublicFrom(path string, r *Route) {
+	for i, addresses := range r.PublicFrom {
+		r.PublicFrom[i] = l.validateRange(index(path, i), addresses)
+		if strings.HasSuffix(r.PublicFrom[i], "/0") {
+			l.problem(index(path, i), "is everybody", "write access: public, or a network")
+		}
+	}
+	if r.Access.Public && r.PublicFrom != nil {
+		l.problem(path, "says nothing on a route that is public to everybody", "remove it, or say in access who else may come in")
 	}
 }
 
@@ -202,7 +217,9 @@ func (l *loader) validateAccess(path string, a *Access, c *Config) {
 	l.validateGroups(path+".groups", a.Groups)
 	l.validateGroups(path+".users", a.Users)
 	l.validateGroups(path+".amr", a.AMR)
-	l.validateGroups(path+".acr", a.ACR)
+	for i, level := range a.ACR {
+		l.validateLevel(index(path+".acr", i), level)
+	}
 	for i, addresses := range a.ClientAddresses {
 		a.ClientAddresses[i] = l.validateRange(index(path+".client_addresses", i), addresses)
 	}

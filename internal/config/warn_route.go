@@ -27,7 +27,7 @@ func (l *loader) warnRoutes(routes []Route) {
 		}
 		if !strings.HasSuffix(r.Path, "/") {
 			for _, method := range methods {
-				if s := pick(routes, r.Host, r.Path+"/", method); r.takes(method) && s != nil && !asStrict(s.Access, r.Access) {
+				if s := pick(routes, r.Host, r.Path+"/", method); r.takes(method) && s != nil && !s.asStrict(r) {
 					l.warning(at+".path", WarnSubtreeLaxer, fmt.Sprintf("%s is exactly that path; what is below it falls under the route on line %d, whose rule is not as strict; end the path in / to take it in", r.Path, s.Line))
 					break
 				}
@@ -37,7 +37,7 @@ func (l *loader) warnRoutes(routes []Route) {
 			if r.takes(method) {
 				continue
 			}
-			if s := pick(routes, r.Host, r.Path, method); s != nil && !asStrict(s.Access, r.Access) {
+			if s := pick(routes, r.Host, r.Path, method); s != nil && !s.asStrict(r) {
 				l.warning(at+".methods", WarnMethodLaxer, fmt.Sprintf("%s with %s falls under the route on line %d, whose rule is not as strict; leave out methods to take them all in", r.Path, method, s.Line))
 				break
 			}
@@ -82,6 +82,11 @@ func (r *Route) precedes(other *Route, path string) bool {
 		return len(r.Path) > len(other.Path)
 	}
 	return len(r.Methods) > len(other.Methods)
+}
+
+// asStrict reports whether whoever the route lets in, the other one lets in as well.
+func (r *Route) asStrict(than *Route) bool {
+	return within(r.PublicFrom, than.PublicFrom) && asStrict(r.Access, than.Access)
 }
 
 // asStrict reports whether whoever s lets in, r lets in as well, as far as

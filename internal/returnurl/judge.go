@@ -15,7 +15,7 @@ const maxReadings = 8
 
 // loops are the endpoints to which nobody may be returned: they would begin a
 // sign-in again, or end the session that was just made.
-var loops = [...]string{"sign_in", "start", "callback", "mfa", "sign_out"}
+var loops = [...]string{"sign_in", "start", "callback", "mfa", "step_up", "sign_out"}
 
 // Judge returns the URL to emit for raw, or false when a browser could be led
 // off the site by it or back into the sign-in. The answer is raw, byte for

@@ -146,6 +146,7 @@ func TestJudgeRefuses(t *testing.T) {
 		{"start", "/oauth2/start?rd=%2f"},
 		{"callback", "/oauth2/callback?code=x"},
 		{"mfa", "/oauth2/mfa"},
+		{"step_up", "/oauth2/step_up?rd=/"},
 		{"sign_out", "/oauth2/sign_out"},
 		{"sign_out, absolute", "https://gate.example/oauth2/sign_out"},
 		{"sign_out at another host of ours", "https://a.example/oauth2/sign_out"},

@@ -22,6 +22,7 @@ type ChoosePassword struct {
 type Prove struct {
 	Username   string // of the account
 	ReturnTo   string // goes along as rd
+	StepUp     bool   // what they return to wants more proof than they have given
 	Problem    string
 	RetryAfter time.Duration
 }

@@ -141,6 +141,8 @@ type failureJSON struct {
 	// Contact whom to ask.
 	Missing []string `json:"missing,omitempty"`
 	Contact string   `json:"contact,omitempty"`
+	// StepUp is where a person can prove more, who would then pass.
+	StepUp string `json:"step_up,omitempty"`
 }
 
 func writeJSON(w http.ResponseWriter, status int, f failureJSON) {

@@ -168,6 +168,16 @@ func gallery(t testing.TB) []exhibit {
 		{"error_throttled", fails(&auth.Throttled{RetryAfter: 15 * time.Minute})},
 		{"error_state", fails(web.TryAt(auth.ErrInvalidState, "/oauth2/sign_in?rd=%2Freports", ""))},
 		{"error_provider", fails(web.TryAt(auth.ErrProviderDown, "/oauth2/sign_in?rd=%2Freports", "/oauth2/start?connection=acme&rd=%2Freports"))},
+		{"step_up_refused", func(p *web.Pages, w http.ResponseWriter, r *http.Request) {
+			p.StepUp(w, r, web.StepUp{
+				Refused: &auth.Forbidden{Missing: []auth.Requirement{{Kind: auth.RequireAMR, Values: []string{auth.MethodMFA}}}, Contact: "the service desk"},
+				Text:    "You signed in by Acme, which was asked for more and has not vouched for it.",
+				Try:     "Try again", TryURL: "/oauth2/start?connection=acme&rd=%2Fpay", ReturnTo: "/pay",
+			})
+		}},
+		{"prove_step_up", func(p *web.Pages, w http.ResponseWriter, r *http.Request) {
+			p.Prove(w, r, 200, web.Prove{Username: "employee", ReturnTo: "/pay", StepUp: true})
+		}},
 		{"error_forbidden", fails(auth.ErrForbidden)},
 		{"error_forbidden_why", fails(&auth.Forbidden{Route: "/admin/", Contact: "the service desk, desk@acme.example", Missing: []auth.Requirement{
 			{Kind: auth.RequireGroups, Values: []string{"admins", "operators"}}, {Kind: auth.RequireAMR, Values: []string{auth.MethodMFA}},

@@ -139,6 +139,7 @@ func (p *Pages) Error(w http.ResponseWriter, r *http.Request, err error) {
 		what, contact := missing(err)
 		writeJSON(w, f.status, failureJSON{
 			Error: f.code, Message: f.text, RequestID: RequestID(r.Context()), DecisionID: Decision(err), Missing: what, Contact: contact,
+			StepUp: p.stepUpURL(r, err),
 		})
 		return
 	}
@@ -157,5 +158,11 @@ func (p *Pages) Unauthenticated(w http.ResponseWriter, r *http.Request, signIn s
 // judged by the caller.
 func (p *Pages) GoOn(w http.ResponseWriter, r *http.Request, to string) {
 	w.Header().Set("Refresh", "0;url="+to)
+	p.Enough(w, r, to)
+}
+
+// Enough says that there is nothing more to prove, and leaves it to the person
+// to go on. The address has been judged by the caller.
+func (p *Pages) Enough(w http.ResponseWriter, r *http.Request, to string) {
 	p.show(w, r, http.StatusOK, "go_on", to)
 }

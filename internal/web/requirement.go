@@ -2,6 +2,8 @@ package web
 
 import (
 	"errors"
+	"net/http"
+	"net/url"
 	"strings"
 
 	"gatehouse/auth"
@@ -19,6 +21,16 @@ func missing(err error) (what []string, contact string) {
 		what = append(what, requirement(q))
 	}
 	return what, forbidden.Contact
+}
+
+// stepUpURL is where a person can prove more whom err refuses for want of that,
+// else "". The page that they come back to is judged there.
+func (p *Pages) stepUpURL(r *http.Request, err error) string {
+	forbidden, ok := errors.AsType[*auth.Forbidden](err)
+	if !ok || forbidden.Raise == nil {
+		return ""
+	}
+	return p.Prefix + "/step_up?" + url.Values{"rd": {r.URL.RequestURI()}}.Encode()
 }
 
 func requirement(q auth.Requirement) string {

@@ -7,9 +7,11 @@
 //   accounts         {subject: {claim: value}}
 //   claimsInIDToken  true: scopes fill the ID token; false: only userinfo
 //   idTokenTTL       seconds
+//   levels           {subject: {acr, amr}}: how a person signs in whom a client
+//                    asks for that level (acr_values); others only as ever
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
-import Provider from 'oidc-provider';
+import Provider, { interactionPolicy } from 'oidc-provider';
 
 const options = JSON.parse(process.env.IDP_OPTIONS);
 const accounts = new Map(Object.entries(options.accounts));
@@ -21,6 +23,25 @@ const signingKeys = ['RS256', 'ES256'].map((alg) => {
   return { ...privateKey.export({ format: 'jwk' }), alg, use: 'sig', kid: randomBytes(8).toString('hex') };
 });
 
+// A person who is signed in already, at another level than is asked for, signs
+// in anew, once.
+const levels = options.levels || {};
+const policy = interactionPolicy.base();
+policy.get('login').checks.add(new interactionPolicy.Check(
+  'level', 'another level is asked for', 'login_required',
+  ({ oidc }) => {
+    const asked = oidc.params.acr_values;
+    const met = !asked || oidc.result?.login || asked.split(' ').includes(oidc.session.acr);
+    return met ? interactionPolicy.Check.NO_NEED_TO_PROMPT : interactionPolicy.Check.REQUEST_PROMPT;
+  },
+));
+
+function login(accountId, params) {
+  const level = levels[accountId];
+  const asked = (params.acr_values || '').split(' ');
+  return { login: level && asked.includes(level.acr) ? { accountId, ...level } : { accountId } };
+}
+
 const provider = new Provider(`http://${options.address}`, {
   clients: options.clients,
   jwks: { keys: signingKeys },
@@ -28,7 +49,7 @@ const provider = new Provider(`http://${options.address}`, {
   pkce: { required: () => true, methods: ['S256'] },
   scopes: ['openid', 'profile', 'email', 'groups'],
   claims: {
-    openid: ['sub', 'sid'],
+    openid: ['sub', 'sid', 'amr'],
     profile: ['name', 'preferred_username', 'department'],
     email: ['email', 'email_verified'],
     groups: ['groups'],
@@ -48,7 +69,8 @@ const provider = new Provider(`http://${options.address}`, {
       },
     },
   },
-  interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },
+  acrValues: Object.values(levels).map(({ acr }) => acr),
+  interactions: { policy, url: (ctx, interaction) => `/interaction/${interaction.uid}` },
   async findAccount(ctx, sub) {
     if (!accounts.has(sub)) return undefined;
     return { accountId: sub, claims: async () => ({ ...accounts.get(sub), sub }) };
@@ -79,8 +101,8 @@ function pickAPerson(uid) {
 }
 
 async function interaction(req, res) {
-  const { uid, params } = await provider.interactionDetails(req, res);
-  let chosen = params.login_hint;
+  const { uid, params, session } = await provider.interactionDetails(req, res);
+  let chosen = params.login_hint || session?.accountId;
   if (req.method === 'POST') {
     let body = '';
     for await (const chunk of req) body += chunk;
@@ -92,7 +114,7 @@ async function interaction(req, res) {
     chosen = form.get('account');
   }
   if (accounts.has(chosen)) {
-    await provider.interactionFinished(req, res, { login: { accountId: chosen } });
+    await provider.interactionFinished(req, res, login(chosen, params));
     return;
   }
   res.setHeader('Content-Type', 'text/html; charset=utf-8');

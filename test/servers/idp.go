@@ -33,6 +33,15 @@ type OIDCOptions struct {
 	// 5.4, says.
 	ClaimsInIDToken bool
 	IDTokenTTL      time.Duration // 0: an hour
+	// Levels are how accounts sign in, by subject, that are asked for that level
+	// (acr_values); whoever is asked for another signs in as ever.
+	Levels map[string]OIDCLevel
+}
+
+// OIDCLevel is what a provider vouches for (OpenID Connect Core 1.0, section 2).
+type OIDCLevel struct {
+	ACR string   `json:"acr"`
+	AMR []string `json:"amr,omitempty"`
 }
 
 // OIDCClient is a client's metadata (OpenID Connect Dynamic Client
@@ -78,6 +87,7 @@ func (p *OIDCProvider) Start(t testing.TB) {
 		"accounts":        p.opts.Accounts,
 		"claimsInIDToken": p.opts.ClaimsInIDToken,
 		"idTokenTTL":      int(p.opts.IDTokenTTL.Seconds()),
+		"levels":          p.opts.Levels,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -203,7 +203,7 @@ func (g *Gateway) serve(x *exchange, r *http.Request) error {
 		return err
 	}
 	x.verdict = verdictAllowed
-	if rt.public {
+	if rt.isPublic(by(nil, x.peer)) {
 		x.verdict = verdictPublic
 	}
 	return g.forward(x, r)

@@ -1,7 +1,8 @@
 // Package proxy is the front of the public listener. It owns every request
 // from its first byte to the verdict, and proxies those that may pass.
 //
-//	listener (Listen)      both Content-Length and Transfer-Encoding: 400, close
+//	listener (Listen)      HTTP/1.1, HTTP/2 over TLS and in the clear (prior knowledge);
+//	                       both Content-Length and Transfer-Encoding: 400, close
 //	  -> Gateway           CONNECT, TRACE: 405; request id, peer (internal/clientip), access log
 //	  -> target            the path as it was sent, cut from the query
 //	  -> table.judge       host, path, method -> route; every reading of the path must agree, else 400

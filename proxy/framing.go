@@ -18,6 +18,9 @@ import (
 // goes for Transfer-Encoding in HTTP/1.0 and for folded lines, whose meaning
 // servers do not agree on either.
 //
+// It stands aside for HTTP/2, whose frames say it once, on a connection that
+// begins with the whole of its preface: by that net/http tells it too.
+//
 // net/http alone decides about framing. If what is watched here ever got out
 // of step with it, a request would be refused or go unwatched, and would
 // still be forwarded with one framing only.
@@ -80,8 +83,13 @@ const (
 	lost // refused, or not HTTP: everything passes
 )
 
+// preface is how an HTTP/2 connection begins (RFC 9113, section 3.4).
+const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
 // watch follows the requests of one connection byte by byte.
 type watch struct {
+	prior   bool // so far it may be HTTP/2 in the clear
+	matched int  // bytes of the preface
 	at      place
 	field   [17]byte // lower-case start of the field name, as long as the longest of interest
 	length  int      // of the whole name so far
@@ -101,6 +109,9 @@ const (
 
 // see follows p and breaks in place what must not be understood.
 func (w *watch) see(p []byte) {
+	if w.prior && w.isHTTP2(p) {
+		w.at = lost
+	}
 	for i := 0; i < len(p); {
 		switch w.at {
 		case requestLine:
@@ -158,6 +169,20 @@ func (w *watch) see(p []byte) {
 			return
 		}
 	}
+}
+
+// isHTTP2 reports whether the preface is whole with p. As a request of HTTP/1
+// it would be an odd one, and none that is refused: what was seen of it before
+// needs no going back.
+func (w *watch) isHTTP2(p []byte) bool {
+	n := min(len(p), len(preface)-w.matched)
+	if string(p[:n]) != preface[w.matched:w.matched+n] {
+		w.prior = false
+		return false
+	}
+	w.matched += n
+	w.prior = w.matched < len(preface)
+	return !w.prior
 }
 
 // seeName follows a line of the head up to the colon, or to its end.

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -172,19 +171,9 @@ func TestListenTLS(t *testing.T) {
 	cfg := defaults()
 	cfg.Routes = to(app.URL, config.Route{Path: "/", Access: public})
 	f := newGateway(t, cfg, somebody())
-	certificate := httptest.NewUnstartedServer(nil)
-	certificate.StartTLS()
-	defer certificate.Close()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.addr = l.Addr().String()
-	f.serve(t, Listen(l, &tls.Config{Certificates: certificate.TLS.Certificates}))
-	pool := certificate.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
-
+	trust := f.serveTLS(t)
 	for _, h2 := range []bool{true, false} {
-		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, ServerName: "example.com"}, ForceAttemptHTTP2: h2}
+		transport := &http.Transport{TLSClientConfig: trust.Clone(), ForceAttemptHTTP2: h2}
 		resp, err := (&http.Client{Transport: transport}).Post("https://"+f.addr+"/a%2fb", "text/plain", strings.NewReader("x"))
 		if err != nil {
 			t.Fatal(err)
@@ -197,7 +186,7 @@ func TestListenTLS(t *testing.T) {
 		}
 	}
 
-	c, err := tls.Dial("tcp", f.addr, &tls.Config{RootCAs: pool, ServerName: "example.com"})
+	c, err := tls.Dial("tcp", f.addr, trust)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -310,3 +310,27 @@ func acceptTunnel(w http.ResponseWriter) (net.Conn, io.Reader) {
 	}
 	return c, rw
 }
+
+// stuckSessions are sessions whose store takes until release.
+type stuckSessions struct {
+	Authenticator
+	release chan struct{}
+
+	mu      sync.Mutex
+	running int
+}
+
+func (s *stuckSessions) Authenticate(r *http.Request) (*auth.Session, *auth.Person, error) {
+	s.mu.Lock()
+	s.running++
+	s.mu.Unlock()
+	<-s.release
+	return s.Authenticator.Authenticate(r)
+}
+
+// most is how many were asked at once.
+func (s *stuckSessions) most() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.running
+}

@@ -173,7 +173,10 @@ func (g *Gateway) serve(x *exchange, r *http.Request) error {
 		// A tunnel would pass the rules by; TRACE shows cookies to scripts.
 		return auth.ErrMethodNotAllowed
 	}
-	var err error
+	err := checkHTTP2(r)
+	if err != nil {
+		return err
+	}
 	if x.target, err = requestTarget(r); err != nil {
 		return err
 	}

@@ -30,6 +30,7 @@ func Server(h http.Handler, logger *slog.Logger) *http.Server {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		Protocols:         new(http.Protocols),
+		HTTP2:             http2Config(),
 		ErrorLog:          log.New(connectionLog{logger}, "", 0),
 		ConnState:         stopAtHijack,
 		// "OPTIONS *" would be answered before any rule is asked.
@@ -37,6 +38,7 @@ func Server(h http.Handler, logger *slog.Logger) *http.Server {
 	}
 	s.Protocols.SetHTTP1(true)
 	s.Protocols.SetHTTP2(true)
+	s.Protocols.SetUnencryptedHTTP2(true) // with prior knowledge only (RFC 9113, section 3.3)
 	return s
 }
 
@@ -55,7 +57,8 @@ func (c connectionLog) Write(p []byte) (int, error) {
 }
 
 // Listen returns a listener whose HTTP/1 connections refuse requests with two
-// framings; see framed. With a tls.Config it also speaks TLS, with HTTP/2.
+// framings; see framed. With a tls.Config it speaks TLS, and HTTP/2 where the
+// client chooses it; without, HTTP/2 where the client begins with it.
 func Listen(l net.Listener, config *tls.Config) net.Listener {
 	if config == nil {
 		return plainListener{l}
@@ -75,7 +78,7 @@ func (l plainListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &framed{Conn: c}, nil
+	return &framed{Conn: c, watch: watch{prior: true}}, nil
 }
 
 // tlsListener shakes hands before it hands a connection on, for only then is

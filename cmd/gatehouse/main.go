@@ -31,6 +31,8 @@ usage: gatehouse COMMAND [flags]
   session   list|end
   mail      list|retry|drop
   doctor    find what is wrong in the store      [--repair] [--config F] [--json]
+  migrate   another gateway's configuration as config.yaml
+                                                 oauth2-proxy [--config F] [-- FLAG...]
   health    ask the running server               [--config F]
   version   print the version
 
@@ -66,6 +68,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return runMail(args, stdout, stderr)
 	case "doctor":
 		return runDoctor(args, stdout, stderr)
+	case "migrate":
+		return runMigrate(args, stdout, stderr)
 	case "health":
 		return runHealth(args, stdout, stderr)
 	case "version", "--version":

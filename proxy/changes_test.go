@@ -35,6 +35,9 @@ func picked(h http.Header, names ...string) http.Header {
 func TestRouteHeaders(t *testing.T) {
 	app := newApplication(t)
 	app.answer(func(w http.ResponseWriter, r *http.Request) {
+		app.mu.Lock()
+		app.last = r
+		app.mu.Unlock()
 		h := w.Header()
 		h["X_robots_tag"] = []string{"all"}
 		h.Set("Server", "application/1")
@@ -42,9 +45,6 @@ func TestRouteHeaders(t *testing.T) {
 		w.WriteHeader(http.StatusEarlyHints)
 		h.Set("Server", "application/1")
 		h.Set("X-Kept", "yes")
-		app.mu.Lock()
-		app.last = r
-		app.mu.Unlock()
 	})
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "page.txt"), []byte("page"), 0o600); err != nil {

@@ -38,6 +38,7 @@ type exchange struct {
 	trace   string       // id of the trace that the request is part of; "": none
 	verdict string       // what was decided; "": nothing yet
 	judged  *route       // of the original request, where this one asks for the verdict about it
+	further *rule        // what the asking proxy wants beside the route's rule; nil: nothing
 	reason  string       // why it was refused: a stable code
 	err     error        // what was malformed; nil: the reason says it all
 

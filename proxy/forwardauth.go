@@ -86,7 +86,7 @@ func (g *Gateway) decide(r *http.Request, q inquiry) (*auth.Person, error) {
 	}
 	meter.Asked(verdict)
 	if x := exchangeOf(r); x != nil {
-		x.verdict = verdict
+		x.verdict, x.further = verdict, q.further
 		if q.route != x.route {
 			x.judged = q.route
 		}

@@ -39,12 +39,13 @@ type Errors interface {
 // Gateway is the handler of the public listener. New compiles the
 // configuration; the exported fields are set before the first request.
 type Gateway struct {
-	Sessions Authenticator
-	Own      http.Handler // Gatehouse's prefix, /ping, /ready, /.well-known/gatehouse/; ForwardAuth among them
-	Pages    Errors
-	StepUp   http.HandlerFunc // answers a person whom more proof would let in; nil: they are refused like others
-	Log      *slog.Logger     // nil: slog.Default
-	Now      func() time.Time // nil: time.Now
+	Sessions  Authenticator
+	Own       http.Handler // Gatehouse's prefix, /ping, /ready, /.well-known/gatehouse/; ForwardAuth among them
+	Pages     Errors
+	StepUp    http.HandlerFunc // answers a person whom more proof would let in; nil: they are refused like others
+	Decisions *Decisions       // nil: none is remembered
+	Log       *slog.Logger     // nil: slog.Default
+	Now       func() time.Time // nil: time.Now
 
 	// Identity encodes people as headers; provision asks it whether they fit.
 	Identity *Identity
@@ -154,6 +155,7 @@ func (g *Gateway) finish(x *exchange, r *http.Request) {
 	x.ended(r, p != nil)
 	took := g.now().Sub(x.start)
 	x.log(r, g.log(), took)
+	g.Decisions.note(x, r)
 	meter := g.unrouted
 	if x.route != nil {
 		meter = x.route.meter

@@ -9,10 +9,18 @@ import (
 	"gatehouse/test/servers"
 )
 
-// asAdmin posts JSON to the administrators' API, or gets what is there.
+// asAdmin posts JSON to the accounts of the administrators' API, or gets what is
+// there.
 func asAdmin(t testing.TB, v *visitor, g *servers.Gateway, method, path, body string) reply {
 	t.Helper()
-	r, err := http.NewRequest(method, g.URL+"/oauth2/admin/api/accounts"+path, strings.NewReader(body))
+	return v.api(g, method, "/oauth2/admin/api/accounts"+path, body)
+}
+
+// api posts JSON to an API of the gateway, or gets what is there.
+func (v *visitor) api(g *servers.Gateway, method, path, body string) reply {
+	t := v.t
+	t.Helper()
+	r, err := http.NewRequest(method, g.URL+path, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -80,6 +80,7 @@ var surface = []endpoint{
 	{method: "GET", path: "/oauth2/admin/api/accounts/{name}", by: byAdministrator, ask: "/oauth2/admin/api/accounts/ada", status: 200},
 	{method: "GET", path: "/oauth2/admin/api/accounts/{name}/history", by: byAdministrator, ask: "/oauth2/admin/api/accounts/ada/history", status: 200},
 	{method: "GET", path: "/oauth2/admin/api/accounts/{name}/factors", by: byAdministrator, ask: "/oauth2/admin/api/accounts/ada/factors", status: 200},
+	{method: "GET", path: "/oauth2/admin/api/requests/{id}", by: byAdministrator, ask: "/oauth2/admin/api/requests/none", status: 404},
 	{method: "POST", path: "/oauth2/admin/api/accounts/{name}/{action}", by: byAdministrator, ask: "/oauth2/admin/api/accounts/ada/unlock", body: `{}`, status: 200},
 
 	// Last: who signs in or out is not at the step where they were.
@@ -193,7 +194,7 @@ func (e endpoint) judge(t *testing.T, g *servers.Gateway, c caller) {
 	var r reply
 	switch {
 	case e.by == byAdministrator:
-		r = asAdmin(t, c.visitor, g, method, strings.TrimPrefix(path, "/oauth2/admin/api/accounts"), e.body)
+		r = c.visitor.api(g, method, path, e.body)
 	default:
 		r = c.send(false, method, g.URL+path, e.form)
 	}

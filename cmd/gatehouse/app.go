@@ -128,7 +128,7 @@ func (a *app) provider(c config.Connection, old *app) *oidc.Provider {
 }
 
 func (a *app) wire() error {
-	a.gateway.Exchanges = &a.exchanges
+	a.gateway.Exchanges, a.gateway.Decisions = &a.exchanges, &a.decisions
 	a.gateway.Sessions, a.gateway.Pages, a.gateway.Log = a.sessions, a.pages, a.log
 	a.gateway.Identity.Log = a.log
 	var err error

@@ -27,6 +27,7 @@ type process struct {
 	hasher    *local.Hasher // bounds what passwords cost at once
 	quotas    signin.Quotas
 	exchanges proxy.Exchanges
+	decisions proxy.Decisions
 
 	// Of a server.
 	banner  string // on its pages

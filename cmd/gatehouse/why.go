@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"gatehouse/auth"
@@ -20,10 +21,13 @@ import (
 )
 
 const whyUsage = `usage: gatehouse why --url URL [--user U] [--method M] [--config config.yaml] [--json]
+       gatehouse why --request ID [--config config.yaml] [--json]
 
 Says which route a request falls under, whether it may pass, and why: each
 requirement of the route's rule, and whether it holds. Nothing is sent, and
-nothing changes, whether or not the server runs.
+nothing changes, whether or not the server runs. With --request it says what the
+running server has decided about a request whose id stands on a page or in the
+log; a server remembers its own latest refusals, and others not so long.
 
   --url URL        what is asked for; a path alone is one of server.public_url
   --user U         whose session it is: an account's username, e-mail or id;
@@ -35,6 +39,7 @@ nothing changes, whether or not the server runs.
                    Without them: by password, and a second factor where there is
                    one; of a provider nothing is known
   --client ADDRESS of the client; without it, nothing is known
+  --request ID     of a request that was answered
   --config F       the configuration, as the file is now
   --json           for programs
 
@@ -43,9 +48,9 @@ Exit code 0: it may pass; 1: it may not, or failed; 2: usage.
 
 // whyFlags are the flags of gatehouse why.
 type whyFlags struct {
-	config, url, user, method, connection, amr, acr, client string
-	json                                                    bool
-	address                                                 netip.Addr
+	config, url, user, method, connection, amr, acr, client, request string
+	json                                                             bool
+	address                                                          netip.Addr
 }
 
 func (f *whyFlags) set() *flag.FlagSet {
@@ -58,18 +63,33 @@ func (f *whyFlags) set() *flag.FlagSet {
 	flags.StringVar(&f.amr, "amr", "", "")
 	flags.StringVar(&f.acr, "acr", "", "")
 	flags.StringVar(&f.client, "client", "", "")
+	flags.StringVar(&f.request, "request", "", "")
 	flags.BoolVar(&f.json, "json", false, "")
 	return flags
 }
 
+// asks are the flags that describe a request, of which there need be none that
+// was made.
+var asks = []string{"url", "user", "method", "connection", "amr", "acr", "client"}
+
 // parse reads the arguments after "gatehouse why". Done says that there is
 // nothing more to do.
 func (f *whyFlags) parse(args []string, stdout, stderr io.Writer) (code int, done bool) {
-	if code, done := parseCommand(f.set(), whyUsage, args, stdout, stderr); done {
+	flags := f.set()
+	if code, done := parseCommand(flags, whyUsage, args, stdout, stderr); done {
 		return code, true
 	}
-	if f.url == "" {
-		return usageError(stderr, "why", errors.New("name what is asked for with --url"), whyUsage), true
+	beside := ""
+	flags.Visit(func(given *flag.Flag) {
+		if slices.Contains(asks, given.Name) {
+			beside = given.Name
+		}
+	})
+	switch {
+	case f.request != "" && beside != "":
+		return usageError(stderr, "why", fmt.Errorf("--request is about a request that was made: leave out --%s", beside), whyUsage), true
+	case f.request == "" && f.url == "":
+		return usageError(stderr, "why", errors.New("name what is asked for with --url, or a request that was made with --request"), whyUsage), true
 	}
 	if f.user == "" && (f.connection != "" || f.amr != "" || f.acr != "") {
 		return usageError(stderr, "why", errors.New("--connection, --amr and --acr are about a session; name whose with --user"), whyUsage), true
@@ -91,6 +111,9 @@ func runWhy(args []string, stdout, stderr io.Writer) int {
 	if code, done := f.parse(args, stdout, stderr); done {
 		return code
 	}
+	if f.request != "" {
+		return f.recall(args, stdout, stderr)
+	}
 	if f.user == "" {
 		return f.decide(nil, stdout, stderr)
 	}
@@ -108,6 +131,9 @@ func (a *administration) why(ctx context.Context, args []string, stdout, stderr 
 	var f whyFlags
 	if code, done := f.parse(args, stdout, stderr); done {
 		return code
+	}
+	if f.request != "" {
+		return f.recalled(&a.decisions, stdout, stderr)
 	}
 	cfg, _, err := config.Load(f.config, os.LookupEnv)
 	if err != nil {
@@ -200,15 +226,19 @@ func (f *whyFlags) print(w io.Writer, d proxy.Decision) error {
 	if d.Line > 0 {
 		fmt.Fprintf(&text, "route %s, %s:%d\n", printable(d.Route), printable(filepath.Base(f.config)), d.Line)
 	}
-	fmt.Fprintf(&text, "%s\n", outcomes[d.Outcome])
-	for _, r := range d.Rule {
-		writeReason(&text, r, "  ")
-	}
-	if d.StepUp {
-		text.WriteString("further proof, such as a second factor or a sign-in of another level, would let them in\n")
-	}
+	writeDecision(&text, d)
 	_, err := io.WriteString(w, text.String())
 	return err
+}
+
+func writeDecision(w io.Writer, d proxy.Decision) {
+	fmt.Fprintf(w, "%s\n", outcomes[d.Outcome])
+	for _, r := range d.Rule {
+		writeReason(w, r, "  ")
+	}
+	if d.StepUp {
+		_, _ = io.WriteString(w, "further proof, such as a second factor or a sign-in of another level, would let them in\n")
+	}
 }
 
 func writeReason(w io.Writer, r proxy.Reason, indent string) {

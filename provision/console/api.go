@@ -46,6 +46,10 @@ type API struct {
 	Pages  *web.Pages
 	Log    *slog.Logger // nil: nothing is logged
 
+	// Request returns what was decided about the request with an id, as JSON
+	// encodes it; false where it is not remembered.
+	Request func(id string) (any, bool)
+
 	// Run executes a user command that an administrator gives. Errors, in words
 	// for people: auth.ErrNotFound when there is no such account,
 	// auth.ErrMalformed for what is no command, auth.ErrStoreDown, *Incomplete,
@@ -92,6 +96,8 @@ func (a *API) Mount(mux *http.ServeMux) error {
 		"GET " + of + "/history":   a.read("history"),
 		"GET " + of + "/factors":   a.read("factors"),
 		"POST " + of + "/{action}": a.act,
+
+		"GET " + a.Prefix + "/admin/api/requests/{id}": a.request,
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Cache-Control", "no-store")
@@ -178,6 +184,20 @@ func (a *API) read(verb string) func(http.ResponseWriter, *http.Request, string)
 		}
 		return a.run(w, r, administrator, args)
 	}
+}
+
+// request is GET admin/api/requests/{id}.
+func (a *API) request(w http.ResponseWriter, r *http.Request, _ string) error {
+	judged, found := a.Request(r.PathValue("id"))
+	if !found {
+		return &refused{status: http.StatusNotFound, code: "not_found", said: "this server remembers no request with that id"}
+	}
+	body, err := json.MarshalIndent(judged, "", "  ")
+	if err != nil {
+		return err
+	}
+	send(w, http.StatusOK, append(body, '\n'))
+	return nil
 }
 
 // newAccount is what is posted to make an account.

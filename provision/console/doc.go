@@ -11,6 +11,7 @@
 //	GET  admin/api/accounts/{name}/factors           what it has enrolled
 //	POST admin/api/accounts/{name}/disable           and enable, unlock, require-mfa,
 //	                                                 reset-mfa, setup-link
+//	GET  admin/api/requests/{id}                     what was decided about a request, and why
 //
 //	no session ----> 401
 //	no administrator -> 403     a group of admin.groups, assigned here; by a

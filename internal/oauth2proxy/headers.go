@@ -62,7 +62,7 @@ func (t *translation) injectedHeaders(n *node) {
 	names := map[string]header{}
 	for _, h := range in.request {
 		if len(h.claims) != 1 || h.other || !slices.ContainsFunc(identityKeys(), func(k identityKey) bool { return k.claim == h.claims[0] }) {
-			n.note("%s: %.60q is no bare value of user, email, groups or preferred_username, and is not sent", h.shown, h.name)
+			n.note("%s: %.60q is no bare value of user, email, groups or preferred_username, and is not sent. A header that is always the same belongs to headers.request.set of the routes", h.shown, h.name)
 			continue
 		}
 		if other, taken := names[h.claims[0]]; taken {

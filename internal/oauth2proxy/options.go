@@ -134,7 +134,7 @@ func options() []option {
 		{name: "allowed_groups", flag: "allowed-group", kind: list, section: "connections"},
 		{name: "allowed_roles", flag: "allowed-role", kind: list, section: "connections"},
 		{name: "backend_logout_url", flag: "backend-logout-url", kind: text, section: "connections", instead: "the end of a session is not told to another URL"},
-		{name: "acr_values", flag: "acr-values", kind: text, section: "connections", instead: "no such parameter is sent to the provider; set it there, for this client"},
+		{name: "acr_values", flag: "acr-values", kind: text, section: "connections", instead: "the provider is asked for a level where a route demands one: write access: {acr: [...]}, and step_up.acr_values of the connection"},
 		{name: "jwt_key", flag: "jwt-key", kind: text, section: "connections", secret: true, instead: "not needed: there is no provider here that it would be for"},
 		{name: "jwt_key_file", flag: "jwt-key-file", kind: text, section: "connections", instead: "not needed: there is no provider here that it would be for"},
 		{name: "pubjwk_url", flag: "pubjwk-url", kind: text, section: "connections", instead: "not needed: there is no provider here that it would be for"},

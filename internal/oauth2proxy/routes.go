@@ -22,10 +22,7 @@ func (t *translation) routes() {
 	n := t.root.in("routes")
 	all := t.applications(n)
 	for _, rule := range t.skipped(n) {
-		var done bool
-		if all, done = apply(all, rule); !done {
-			n.note("%s: %.120q is below a path that the application does not know (strip_prefix), and STAYS PROTECTED; write a route for it", rule.from, rule.place.path)
-		}
+		all = apply(all, rule)
 	}
 	preflight, preflightShown := t.truth("skip_auth_preflight")
 	for _, r := range all {
@@ -126,24 +123,20 @@ func isOwn(path, prefix string) bool {
 }
 
 // apply makes what a rule takes in public, at its own path and at those of
-// upstreams below it; done says whether it could.
-func apply(all []*route, r rule) (after []*route, done bool) {
+// upstreams below it.
+func apply(all []*route, r rule) []*route {
 	has := func(path string) bool {
 		return slices.ContainsFunc(all, func(r *route) bool { return r.path == path })
 	}
 	if from := covering(all, r.place.path); from != nil && !has(r.place.path) {
-		if from.to.strip {
-			return all, false // another prefix would be stripped
-		}
-		all = append(all, &route{path: r.place.path, to: from.to, of: from.of})
+		all = append(all, &route{path: r.place.path, to: from.to.below(from.path, r.place.path), of: from.of})
 	}
 	bare := strings.TrimSuffix(r.place.path, "/")
 	if from := covering(all, bare); r.place.guard && from != nil && !has(bare) {
-		guard := &route{path: bare, to: from.to, of: from.of, guard: true, public: from.public, methods: slices.Clone(from.methods), from: from.from}
-		if from.to.strip {
-			guard.to = target{to: "static:404"} // of a path that is exactly the prefix nothing would be left
-		}
-		all = append(all, guard)
+		all = append(all, &route{
+			path: bare, to: from.to.below(from.path, bare), of: from.of, guard: true,
+			public: from.public, methods: slices.Clone(from.methods), from: from.from,
+		})
 	}
 	for _, one := range all {
 		below := one.path == r.place.path || strings.HasSuffix(r.place.path, "/") && strings.HasPrefix(one.path, r.place.path)
@@ -159,7 +152,7 @@ func apply(all []*route, r rule) (after []*route, done bool) {
 			one.from = strings.TrimPrefix(one.from+", "+r.from, ", ")
 		}
 	}
-	return all, true
+	return all
 }
 
 // covering returns the route of an upstream under which a path falls.
@@ -191,8 +184,14 @@ func (t *translation) write(n *node, r *route, public bool) {
 	} else {
 		one.set("access", "authenticated", "")
 	}
-	if r.to.strip {
+	switch {
+	case r.to.rewrite == "/" && strings.HasSuffix(r.path, "/"):
 		one.set("strip_prefix", "true", "")
+	case r.to.rewrite != "":
+		one.set("rewrite_path", quoted(r.to.rewrite), "")
+	}
+	if ips, shown := t.list("trusted_ips"); !public && t.believable() {
+		one.set("public_from", flow(ips), shown)
 	}
 	if strings.HasPrefix(r.to.to, "static:") || strings.HasPrefix(r.to.to, "file:") {
 		return
@@ -215,7 +214,7 @@ func (t *translation) write(n *node, r *route, public bool) {
 		if shown == "" {
 			shown = "insecureSkipTLSVerify"
 		}
-		one.note("%s: the certificate of the application is verified here: add its authority to the system's", shown)
+		one.set("upstream_tls", "{insecure_skip_verify: true}", shown)
 	}
 }
 
@@ -241,7 +240,16 @@ func (t *translation) programs(n *node) {
 	if len(paths) > 0 {
 		t.root.in("api_paths").value, t.root.in("api_paths").from = flow(paths), from
 	}
-	if ips, shown := t.list("trusted_ips"); len(ips) > 0 {
-		n.note("%s: an address is no proof of who somebody is, and lets nobody in without a session: these requests STAY PROTECTED", shown)
+	if ips, shown := t.list("trusted_ips"); len(ips) > 0 && !t.believable() {
+		n.note("%s: %q needed no session, by an address that everybody could claim. They STAY PROTECTED; list the proxies in front in server.trusted_proxies, and write public_from to the routes that are meant", shown, ips)
 	}
+}
+
+// believable reports whether trusted_ips can be taken over: there are some,
+// and the address of a client is not what anybody says. Behind a proxy that is
+// not named everybody would come from the proxy's address.
+func (t *translation) believable() bool {
+	ips, _ := t.list("trusted_ips")
+	behind, _ := t.truth("reverse_proxy")
+	return len(ips) > 0 && (!behind || len(t.proxies) > 0)
 }

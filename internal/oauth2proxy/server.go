@@ -137,10 +137,14 @@ func (t *translation) trustedProxies(n *node) {
 	if len(unread) > 0 {
 		n.note("%s: %q is no address and no range of them", proxiesShown, unread)
 	}
+	t.proxies = named
 	prefix, _ := t.text("proxy_prefix")
 	everyone := ""
 	if len(everybody) > 0 {
 		everyone = " (" + strings.Join(everybody, ", ") + ")"
+	}
+	if len(named) > 0 && everyone != "" {
+		n.note("%s:%s takes in everybody, and is left out", proxiesShown, everyone)
 	}
 	if len(named) == 0 {
 		n.note("%s believed X-Forwarded-* of everybody who connects%s. Here nobody's are believed until the addresses of the proxies in front are listed, such as 10.0.0.0/8 (or unix, for peers of a socket). Where another proxy asks %s, list it.",

@@ -63,6 +63,7 @@ type translation struct {
 	head      []string
 	variables []string
 	closed    []string
+	proxies   []string // in front, that are named
 }
 
 // values returns what an option has and how it was spelled, which is empty

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"go.yaml.in/yaml/v3"
 
 	"gatehouse/internal/config"
@@ -263,4 +265,50 @@ func FuzzTranslate(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestForgedAddresses: who may name a client's address, and whom an address
+// lets in, is never wider than what somebody has listed. Attack: X-Forwarded-For
+// from anybody, and a proxy from whose one address everybody comes.
+func TestForgedAddresses(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name        string
+		flags       []Flag
+		trusted     []string
+		from        []string
+		inComments  string
+		inComments2 string
+	}{
+		{"no proxy", []Flag{{"trusted-ip", "10.0.0.0/8"}}, nil, []string{"10.0.0.0/8"}, "", ""},
+		{"a proxy that is named", []Flag{{"reverse-proxy", "true"}, {"trusted-proxy-ip", "10.9.9.9"}, {"trusted-ip", "10.0.0.0/8"}}, []string{"10.9.9.9/32"}, []string{"10.0.0.0/8"}, "real_client_ip_header = X-Real-IP", ""},
+		{"any proxy", []Flag{{"reverse-proxy", "true"}, {"trusted-ip", "10.0.0.0/8"}}, nil, nil, "nobody's are believed", "PROTECTED"},
+		{"everybody", []Flag{{"reverse-proxy", "true"}, {"trusted-proxy-ip", "0.0.0.0/0,::/0"}, {"trusted-ip", "10.0.0.0/8"}}, nil, nil, "0.0.0.0/0, ::/0", "PROTECTED"},
+		{"everybody, and one", []Flag{{"reverse-proxy", "true"}, {"trusted-proxy-ip", "0.0.0.0/0,10.9.9.9"}}, []string{"10.9.9.9/32"}, nil, "0.0.0.0/0", ""},
+		{"no proxy at all", []Flag{{"trusted-proxy-ip", "10.9.9.9"}}, nil, nil, "had no effect without reverse_proxy", ""},
+		{"garbage", []Flag{{"reverse-proxy", "true"}, {"trusted-proxy-ip", "proxy.acme.example"}}, nil, nil, "is no address", ""},
+	} {
+		src := Sources{Flags: append([]Flag{
+			{"provider", "oidc"},
+			{"oidc-issuer-url", "https://id.acme.example"},
+			{"client-id", "x"},
+			{"client-secret", "y"},
+			{"email-domain", "*"},
+			{"upstream", "http://app:8080"},
+			{"redirect-url", "https://apps.acme.example"},
+		}, tt.flags...)}
+		result, err := Translate(src)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg := loaded(t, result)
+		if diff := cmp.Diff([][]string{tt.trusted, tt.from}, [][]string{cfg.Server.TrustedProxies, cfg.Routes[0].PublicFrom}, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
+		for _, want := range []string{tt.inComments, tt.inComments2} {
+			if !strings.Contains(string(result.Config), want) {
+				t.Errorf("%s: no %q in\n%s", tt.name, want, result.Config)
+			}
+		}
+	}
 }

@@ -58,9 +58,9 @@ func (t *translation) upstreams() []upstream {
 
 // target is the upstream of a route.
 type target struct {
-	to     string // as config.yaml names it
-	strip  bool
-	adjust string // of the path: what differs and cannot be written
+	to      string // as config.yaml names it
+	rewrite string // what stands in place of the route's path; empty: it is forwarded as it is
+	adjust  string // of the path: what differs and cannot be written
 }
 
 // target says what a route of an upstream is; why is not empty where there is
@@ -68,11 +68,11 @@ type target struct {
 func (u upstream) target() (at string, to target, why string) {
 	at = u.path
 	if u.rewrite != "" {
-		prefix, ok := strippedPrefix(u.path, u.rewrite)
+		prefix, instead, ok := replacedPrefix(u.path, u.rewrite)
 		if !ok {
-			return "", target{}, fmt.Sprintf("the path is rewritten by the pattern %.80q; write a route for each path, with strip_prefix where the application does not know it", u.path)
+			return "", target{}, fmt.Sprintf("the path is rewritten by the pattern %.80q; write a route for each path, with rewrite_path", u.path)
 		}
-		at, to.strip = prefix, true
+		at, to.rewrite = prefix, instead
 	}
 	if !isPath(at) {
 		return "", target{}, fmt.Sprintf("%.80q is a pattern of paths; write a route for each of them", at)
@@ -113,7 +113,10 @@ func (u upstream) file(at, name string, to target) (string, target, string) {
 	case name == "/dev/null":
 		return "/", target{to: "static:404"}, ""
 	case strings.HasSuffix(at, "/"):
-		to.to, to.strip = "file:"+name, at != "/" && (u.rewrite == "" || to.strip)
+		to.to = "file:" + name
+		if u.rewrite == "" && at != "/" {
+			to.rewrite = "/"
+		}
 		return at, to, ""
 	case path.Base(name) == at[1:]:
 		to.to = "file:" + path.Dir(name)
@@ -122,14 +125,30 @@ func (u upstream) file(at, name string, to target) (string, target, string) {
 	return "", target{}, fmt.Sprintf("a single file, %.80q, is served under another name; put it into a folder of its own under that name, and write file: and the folder", name)
 }
 
-var stripping = regexp.MustCompile(`^\^(/[A-Za-z0-9._~/-]*/)\(\.\*\)\$?$`)
+var replacing = regexp.MustCompile(`^\^(/[A-Za-z0-9._~/-]*/)\(\.\*\)\$?$`)
 
-// strippedPrefix returns the prefix that a rewriting takes away, where that is
-// all it does: "^/app/(.*)$" to "/$1".
-func strippedPrefix(pattern, rewrite string) (string, bool) {
-	m := stripping.FindStringSubmatch(pattern)
-	if m == nil || rewrite != "/$1" && rewrite != "/${1}" {
-		return "", false
+// replacedPrefix returns the beginning of a path that a rewriting replaces, and
+// by what, where that is all it does: "^/app/(.*)$" by "/v2/$1".
+func replacedPrefix(pattern, rewrite string) (prefix, instead string, ok bool) {
+	m := replacing.FindStringSubmatch(pattern)
+	instead, last := strings.CutSuffix(strings.Replace(rewrite, "${1}", "$1", 1), "$1")
+	if m == nil || !last || !isPath(instead) || !strings.HasSuffix(instead, "/") || strings.Contains(instead, "$") {
+		return "", "", false
 	}
-	return m[1], true
+	return m[1], instead, true
+}
+
+// below is the same application for a path below that of u, or for it without
+// its slash.
+func (to target) below(base, path string) target {
+	if to.rewrite == "" {
+		return to
+	}
+	rest, isBelow := strings.CutPrefix(path, base)
+	if !isBelow { // the path without its slash
+		to.rewrite = "/" + strings.Trim(to.rewrite, "/")
+		return to
+	}
+	to.rewrite += rest
+	return to
 }

@@ -165,6 +165,27 @@ func TestOtherAccountKeepsTheWayBack(t *testing.T) {
 	}
 }
 
+// Whom more proof would let in is shown where, also after a form was posted,
+// when nobody can be sent there at once.
+func TestProveMore(t *testing.T) {
+	p := &web.Pages{Prefix: prefix}
+	const more = "/oauth2/step_up?rd=%2Fpay"
+	for _, c := range []struct {
+		name  string
+		raise *auth.Raise
+		want  string
+	}{
+		{"it would", &auth.Raise{}, more},
+		{"it would not", nil, "/oauth2/sign_out"},
+	} {
+		w := httptest.NewRecorder()
+		p.Error(w, request("POST", "/pay"), &auth.Forbidden{Raise: c.raise})
+		if got := button(t, w.Body.String()); got != c.want {
+			t.Errorf("%s: the first button leads to %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
 // A provider that is down may not be the only way in.
 func TestProviderDownOffersAnotherWay(t *testing.T) {
 	p := &web.Pages{Prefix: prefix}

@@ -82,6 +82,9 @@ func (p *Pages) failurePage(r *http.Request, err error, f failure) failurePage {
 		page.Links = []link{{"Try again", signInURL}}
 	case otherAccount:
 		page.Links = []link{{"Use another account", p.Prefix + "/sign_out" + query(wanted(r))}}
+		if more := p.stepUpURL(r, err); more != "" {
+			page.Links = append([]link{{"Prove more", more}}, page.Links...)
+		}
 	case home:
 		page.Links = []link{{"Go to the start page", "/"}}
 	}

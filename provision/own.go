@@ -16,7 +16,7 @@ import (
 // *auth.Denied, also where the identity is another account's, and
 // auth.ErrInvalidAnswer, after which nothing has changed; auth.ErrStoreDown.
 func (r *Resolver) LinkOwn(ctx context.Context, identity auth.Identity, account string) (auth.Outcome, error) {
-	return r.decided(func(b *booking) (auth.Outcome, error) { return r.linkOwn(ctx, b, identity, account) })
+	return r.decided(ctx, identity, func(b *booking) (auth.Outcome, error) { return r.linkOwn(ctx, b, identity, account) })
 }
 
 func (r *Resolver) linkOwn(ctx context.Context, b *booking, identity auth.Identity, account string) (auth.Outcome, error) {

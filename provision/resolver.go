@@ -19,6 +19,12 @@ type Resolver struct {
 	connections map[string]*connection
 	all         config.JITProvisioning // what holds for every connection
 	local       bool
+
+	// Decided hears each decision about an identity of a connection: its verdict,
+	// "denied", or "failed" where none could be made. Set before use; nil: nobody
+	// counts.
+	Decided func(connection, verdict string)
+
 	disbelieved map[string]bool // connections with trust_email: never, also those that are disabled
 
 	seed maphash.Seed
@@ -78,15 +84,19 @@ func (r *Resolver) ResolveConfirmed(ctx context.Context, identity auth.Identity,
 }
 
 func (r *Resolver) resolve(ctx context.Context, identity auth.Identity, proved string) (auth.Outcome, error) {
-	return r.decided(func(b *booking) (auth.Outcome, error) { return r.decision(ctx, b, identity, proved) })
+	return r.decided(ctx, identity, func(b *booking) (auth.Outcome, error) { return r.decision(ctx, b, identity, proved) })
 }
 
-// decided gives what f decides an id of its own.
-func (r *Resolver) decided(f func(*booking) (auth.Outcome, error)) (auth.Outcome, error) {
+// decided gives what f decides about an identity an id of its own, and says in
+// the log what it was.
+func (r *Resolver) decided(ctx context.Context, identity auth.Identity, f func(*booking) (auth.Outcome, error)) (auth.Outcome, error) {
 	b := r.directory.book()
 	outcome, err := f(b)
 	if denied, ok := errors.AsType[*auth.Denied](err); ok {
 		denied.Decision = b.decision
+	}
+	if identity.Connection != auth.Local {
+		r.tell(ctx, identity, b.decision, outcome, err)
 	}
 	if err != nil {
 		return auth.Outcome{}, err

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gatehouse/auth"
+	"gatehouse/internal/auditlog"
 	"gatehouse/internal/clientip"
 	"gatehouse/internal/seal"
 	"gatehouse/internal/store"
@@ -327,14 +328,10 @@ func (a *Account) client(r *http.Request) netip.Addr {
 
 // audit writes one line for one change. What was typed is never in it.
 func (a *Account) audit(v *visit, event string, attrs ...slog.Attr) {
-	if a.Log == nil {
-		return
-	}
-	attrs = append(attrs,
+	auditlog.Write(v.r.Context(), a.Log, event, append(attrs,
 		slog.String("account", v.session.Account),
 		slog.String("client", clientip.Peer{Client: a.client(v.r)}.String()),
-		slog.String("request_id", web.RequestID(v.r.Context())))
-	a.Log.LogAttrs(v.r.Context(), slog.LevelInfo, event, attrs...)
+		slog.String("request_id", web.RequestID(v.r.Context())))...)
 }
 
 func (a *Account) now() time.Time {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gatehouse/auth"
+	"gatehouse/internal/auditlog"
 )
 
 // Limits of links that people ask for: mails to one account, and questions that
@@ -131,7 +132,7 @@ func (r *Resets) answer(ctx context.Context, login string) error {
 	if err := r.Mailer.Link(ctx, address, string(auth.LinkReset), r.URL(token), link.Expires); err != nil {
 		return fmt.Errorf("mail link: %w", err)
 	}
-	r.log(ctx, slog.LevelInfo, "password_reset_asked", "account", account, "client", auth.ClientOf(ctx).Address)
+	auditlog.Write(ctx, r.Log, "password_reset_asked", slog.String("account", account), slog.String("client", auth.ClientOf(ctx).Address))
 	return nil
 }
 

@@ -113,6 +113,9 @@ func (s *Sessions) end(ctx context.Context, id string) (found bool, err error) {
 	if err != nil {
 		return false, nil
 	}
+	if s.Ended != nil {
+		s.Ended()
+	}
 	if err := s.Bus.Publish(ctx, key); err != nil {
 		s.Log.WarnContext(ctx, "the end of a session could not be announced; other replicas notice within cache_ttl", "error", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gatehouse/auth"
+	"gatehouse/internal/auditlog"
 	"gatehouse/internal/cache"
 	"gatehouse/internal/cookie"
 	"gatehouse/internal/seal"
@@ -38,7 +39,11 @@ type Config struct {
 	CacheTTL time.Duration // upper bound on a stale answer; 0: no cache
 
 	Log *slog.Logger
-	Now func() time.Time
+
+	// Ended is called for each session that this process has ended before its
+	// time; nil: nobody counts.
+	Ended func()
+	Now   func() time.Time
 }
 
 // Sessions keeps the sessions of an installation. It is safe for concurrent
@@ -105,7 +110,12 @@ func (s *Sessions) Authenticate(r *http.Request) (*auth.Session, *auth.Person, e
 // only refused, it would come back with the connection that an administrator
 // has switched off, or with the rules of before.
 func (s *Sessions) outlived(ctx context.Context, sess *auth.Session, why error) {
-	if _, err := s.end(ctx, sess.ID); err != nil {
+	ended, err := s.end(ctx, sess.ID)
+	if ended {
+		auditlog.Write(ctx, s.Log, "session_revoked", slog.String("connection", sess.Identity.Connection), slog.String("account", sess.Account),
+			slog.String("subject", sess.Identity.Subject), slog.Any("error", why))
+	}
+	if err != nil {
 		s.Log.WarnContext(ctx, "a session that must not go on could not be ended; it is refused", "reason", why, "error", err)
 	}
 }

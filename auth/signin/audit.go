@@ -6,20 +6,27 @@ import (
 	"net/http"
 
 	"gatehouse/auth"
+	"gatehouse/internal/auditlog"
 	"gatehouse/internal/clientip"
 	"gatehouse/internal/web"
 )
 
+// signInFailed is the event of a sign-in that was refused or broke off.
+const signInFailed = "sign_in_failed"
+
 // audit writes one line for one event. What was typed is never in it: people
 // type their password into the wrong field.
 func (f *Flow) audit(r *http.Request, event string, attrs ...slog.Attr) {
-	if f.Log == nil {
-		return
-	}
-	attrs = append(attrs,
+	auditlog.Write(r.Context(), f.Log, event, append(attrs,
 		slog.String("client", clientip.Peer{Client: f.client(r)}.String()),
-		slog.String("request_id", web.RequestID(r.Context())))
-	f.Log.LogAttrs(r.Context(), slog.LevelInfo, event, attrs...)
+		slog.String("request_id", web.RequestID(r.Context())))...)
+}
+
+// count counts how a sign-in ended, or an attempt or proof that failed.
+func (f *Flow) count(connection, outcome string) {
+	if f.Count != nil {
+		f.Count(connection, outcome)
+	}
 }
 
 func (f *Flow) warn(r *http.Request, message string, err error) {
@@ -29,6 +36,7 @@ func (f *Flow) warn(r *http.Request, message string, err error) {
 }
 
 func (f *Flow) signedIn(r *http.Request, s *auth.Session, o auth.Outcome) {
+	f.count(s.Identity.Connection, "success")
 	f.audit(r, "sign_in", slog.String("connection", s.Identity.Connection), slog.String("verdict", string(o.Verdict)),
 		slog.String("account", s.Account), slog.String("subject", s.Identity.Subject), slog.Any("amr", s.Identity.AMR),
 		slog.String("decision_id", o.Decision))
@@ -60,22 +68,32 @@ func (f *Flow) signedOut(r *http.Request, s *auth.Session) {
 }
 
 func (f *Flow) failed(r *http.Request, connection string, err error, more ...slog.Attr) {
-	f.audit(r, "sign_in_failed", append(more, slog.String("connection", connection), slog.String("reason", web.Code(err)))...)
+	f.count(connection, web.Code(err))
+	f.audit(r, signInFailed, append(more, slog.String("connection", connection), slog.String("reason", web.Code(err)))...)
 }
 
 func (f *Flow) factorFailed(r *http.Request, at parked, err error) {
-	f.audit(r, "factor_failed", slog.String("factor", at.kind()), slog.String("account", accountOf(at.Pending)),
+	f.count(at.Identity.Connection, web.Code(err))
+	f.audit(r, "factor_failed", slog.String("connection", at.Identity.Connection), slog.String("factor", at.kind()), slog.String("account", accountOf(at.Pending)),
 		slog.String("reason", web.Code(err)))
 }
 
-// fail shows the page of an error and writes what failed, and why.
-func (f *Flow) fail(w http.ResponseWriter, r *http.Request, event string, err error) {
+// fail shows the page of an error and writes what failed, and why. Connection
+// is the one that the request came in through, "" where that is not known.
+func (f *Flow) fail(w http.ResponseWriter, r *http.Request, event, connection string, err error) {
 	attrs := []slog.Attr{slog.String("path", r.URL.Path), slog.String("reason", web.Code(err)), slog.Any("error", err)}
-	if denied, ok := errors.AsType[*auth.Denied](err); ok {
-		attrs = append(attrs, slog.String("connection", denied.Connection))
-		if denied.Decision != "" {
-			attrs = append(attrs, slog.String("decision_id", denied.Decision))
-		}
+	denied, ok := errors.AsType[*auth.Denied](err)
+	if ok {
+		connection = denied.Connection
+	}
+	if connection != "" {
+		attrs = append(attrs, slog.String("connection", connection))
+	}
+	if ok && denied.Decision != "" {
+		attrs = append(attrs, slog.String("decision_id", denied.Decision))
+	}
+	if event == signInFailed {
+		f.count(connection, web.Code(err))
 	}
 	f.audit(r, event, attrs...)
 	f.Pages.Error(w, r, err)

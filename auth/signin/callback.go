@@ -32,6 +32,9 @@ func (f *Flow) callback(_ http.ResponseWriter, r *http.Request) (reached, error)
 	}
 	f.Quotas.away.give(f.client(r))
 	at, err := f.answered(r, p, answer)
+	if err != nil {
+		at.pending.Connection = p.Connection
+	}
 	// The state is spent: whoever tries again begins anew, with the way back.
 	return at, f.tryAt(err, f.connection(p.Connection), p.ReturnTo)
 }

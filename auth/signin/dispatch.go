@@ -21,6 +21,15 @@ type reached struct {
 	pending    auth.Pending // chosen: ReturnTo, ACR, Confirms and Links; from identified on: all that is known
 }
 
+// through is the connection that a request came in through, "" where that is
+// not known. A step may say it beside its error.
+func (at reached) through() string {
+	if at.connection != nil {
+		return at.connection.Provider.ID()
+	}
+	return at.pending.Connection
+}
+
 type milestone int
 
 const (
@@ -47,7 +56,7 @@ func (f *Flow) run(s step) http.HandlerFunc {
 			}
 		}
 		if err != nil {
-			f.fail(w, r, "sign_in_failed", err)
+			f.fail(w, r, signInFailed, at.through(), err)
 		}
 	}
 }

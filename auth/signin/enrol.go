@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 
@@ -64,6 +65,7 @@ func (f *Flow) confirmAlone(ctx context.Context, r *http.Request, at parked, enr
 		return err
 	}
 	account := accountOf(at.Pending)
+	f.audit(r, "factor_enrolled", slog.String("factor", enroller.Kind()), accountAttr(account))
 	f.Events.Happened(r.Context(), account, auth.EventFactorEnrolled, enroller.Kind())
 	// Not before: codes that somebody was shown and that no factor stands
 	// beside would open the account to whoever has its password.

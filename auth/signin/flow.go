@@ -62,8 +62,12 @@ type Flow struct {
 
 	Trusted func(*http.Request) bool       // the direct peer is in trusted_proxies
 	Client  func(*http.Request) netip.Addr // who asks, behind trusted proxies
-	Log     *slog.Logger
-	Now     func() time.Time
+	// Count hears how each sign-in ended, "success" or a code of internal/web,
+	// and of attempts and proofs that failed. Connection is "" where it is not
+	// known. May be nil.
+	Count func(connection, outcome string)
+	Log   *slog.Logger
+	Now   func() time.Time
 
 	Quotas *Quotas // nil: its own
 
@@ -153,7 +157,7 @@ func (m methods) allowed() []string {
 func (f *Flow) sameOrigin(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if err := f.origin.Check(r); err != nil {
-			f.fail(w, r, "sign_in_failed", fmt.Errorf("%w: %w", auth.ErrCrossSite, err))
+			f.fail(w, r, signInFailed, "", fmt.Errorf("%w: %w", auth.ErrCrossSite, err))
 			return
 		}
 		next(w, r)

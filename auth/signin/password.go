@@ -74,7 +74,7 @@ func (f *Flow) password(w http.ResponseWriter, r *http.Request) (reached, error)
 		f.failed(r, auth.Local, err)
 		f.signInPage(w, r, http.StatusUnauthorized, page)
 	default:
-		return reached{}, err
+		return reached{pending: auth.Pending{Connection: auth.Local}}, err
 	}
 	return reached{}, nil
 }

@@ -36,7 +36,7 @@ func (f *Flow) askReset(w http.ResponseWriter, r *http.Request) {
 	}
 	form, err := postForm(r, "username")
 	if err != nil {
-		f.fail(w, r, "password_reset_failed", err)
+		f.fail(w, r, "password_reset_failed", "", err)
 		return
 	}
 	if login := strings.TrimSpace(form.Get("username")); login != "" && f.Quotas.forgot.takeUpTo(maxResets, f.client(r), f.now()) == 0 {
@@ -60,7 +60,7 @@ func (f *Flow) showChoosePassword(w http.ResponseWriter, r *http.Request) {
 func (f *Flow) setPassword(w http.ResponseWriter, r *http.Request) {
 	form, err := postForm(r, "token", "password")
 	if err != nil {
-		f.fail(w, r, "password_link_failed", err)
+		f.fail(w, r, "password_link_failed", "", err)
 		return
 	}
 	token := form.Get("token")
@@ -121,7 +121,7 @@ func (f *Flow) choosePassword(w http.ResponseWriter, r *http.Request, token stri
 		err = fmt.Errorf("%w: %w", auth.ErrVoidLink, err)
 	}
 	if err != nil {
-		f.fail(w, r, "password_link_failed", err)
+		f.fail(w, r, "password_link_failed", "", err)
 	}
 }
 

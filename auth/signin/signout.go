@@ -16,7 +16,7 @@ func (f *Flow) signOut(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPost {
 		form, err := postForm(r)
 		if err != nil {
-			f.fail(w, r, "sign_out_failed", err)
+			f.fail(w, r, "sign_out_failed", "", err)
 			return
 		}
 		if form.Has("rd") {
@@ -30,7 +30,7 @@ func (f *Flow) signOut(w http.ResponseWriter, r *http.Request) {
 	}
 	sess, err := f.Sessions.End(w, r)
 	if err != nil {
-		f.fail(w, r, "sign_out_failed", err)
+		f.fail(w, r, "sign_out_failed", "", err)
 		return
 	}
 	f.forget(w, r)

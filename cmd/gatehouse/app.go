@@ -63,7 +63,7 @@ func openApp(ctx context.Context, cfg *config.Config, log *slog.Logger, banner s
 	if cfg.Store.Redis == nil {
 		log.Info("everything rests in the embedded store: only one process can use it; replicas need store.redis", "path", cfg.Store.Embedded.Path)
 	} else {
-		warnOfEviction(ctx, s.store, log)
+		warnOfEviction(ctx, s.redis, log)
 	}
 	return a, nil
 }
@@ -131,6 +131,7 @@ func (a *app) wire() error {
 	a.gateway.Exchanges, a.gateway.Decisions = &a.exchanges, &a.decisions
 	a.gateway.Sessions, a.gateway.Pages, a.gateway.Log = a.sessions, a.pages, a.log
 	a.gateway.Identity.Log = a.log
+	a.gateway.Measure(func(route string) proxy.Meter { return a.metrics.Route(route) })
 	var err error
 	a.gateway.Own, err = a.own()
 	return err
@@ -163,6 +164,7 @@ func (a *app) own() (http.Handler, error) {
 		Trusted:     func(r *http.Request) bool { return clientip.From(r.Context()).Trusted },
 		Client:      func(r *http.Request) netip.Addr { return clientip.From(r.Context()).Client },
 		Log:         a.log,
+		Count:       a.metrics.SignIn,
 	}
 	for _, kind := range a.factors.Kinds {
 		flow.Factors = append(flow.Factors, kind)

@@ -167,6 +167,7 @@ func (p *process) adminHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ping", servePing)
 	mux.HandleFunc("GET /ready", p.ready.serveReasons)
+	mux.Handle("GET /metrics", p.metrics.Handler())
 	return mux
 }
 

@@ -6,11 +6,13 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"text/tabwriter"
 	"time"
 
 	"gatehouse/auth"
 	"gatehouse/internal/adminsock"
+	"gatehouse/internal/auditlog"
 	"gatehouse/internal/mail"
 )
 
@@ -175,7 +177,7 @@ func (a *administration) changeMails(ctx context.Context, c *mailCommand, stderr
 			return err
 		default:
 			changed++
-			a.log.InfoContext(ctx, "mail changed by an administrator", "change", c.verb, "mail", id, "administrator", administrator(ctx))
+			auditlog.Write(ctx, a.log, "mail changed by an administrator", slog.String("change", c.verb), slog.String("mail", id), slog.String("administrator", administrator(ctx)))
 		}
 	}
 	fmt.Fprintf(stderr, "%s: %s.\n", past, counted(changed, "mail"))

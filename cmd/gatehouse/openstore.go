@@ -84,12 +84,8 @@ func authorities(file string) (*x509.CertPool, error) {
 }
 
 // warnOfEviction says so when Redis may drop accounts to make room.
-func warnOfEviction(ctx context.Context, st store.Store, log *slog.Logger) {
-	r, ok := st.(*redis.Store)
-	if !ok {
-		return
-	}
-	policy, err := r.EvictionPolicy(ctx)
+func warnOfEviction(ctx context.Context, st *redis.Store, log *slog.Logger) {
+	policy, err := st.EvictionPolicy(ctx)
 	switch {
 	case err != nil:
 		log.Warn("cannot tell whether redis may evict accounts; see that maxmemory-policy is noeviction", "error", err)

@@ -7,12 +7,15 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"gatehouse/auth/local"
 	"gatehouse/auth/signin"
 	"gatehouse/internal/adminsock"
 	"gatehouse/internal/config"
+	"gatehouse/internal/metrics"
 	"gatehouse/internal/store"
+	"gatehouse/internal/store/redis"
 	"gatehouse/proxy"
 )
 
@@ -20,9 +23,11 @@ import (
 // makes, a state and an app, is made upon it, and goes with the next one. A
 // command that opens the store has a process too, of which little is used.
 type process struct {
-	log   *slog.Logger
-	store store.Store
-	bus   store.Bus // of state; what it announces is heard here first
+	log     *slog.Logger
+	metrics *metrics.Metrics
+	store   store.Store
+	redis   *redis.Store // of store; nil: it is not Redis
+	bus     store.Bus    // of state; what it announces is heard here first
 
 	hasher    *local.Hasher // bounds what passwords cost at once
 	quotas    signin.Quotas
@@ -50,7 +55,10 @@ func openProcess(cfg *config.Config, log *slog.Logger) (*process, error) {
 }
 
 func newProcess(st store.Store, bus store.Bus, log *slog.Logger) *process {
-	p := &process{log: log, store: st, hasher: local.NewHasher(local.DefaultParams(), 0), ready: &readiness{store: st}}
+	p := &process{log: log, metrics: metrics.New(version, time.Now()), hasher: local.NewHasher(local.DefaultParams(), 0)}
+	p.redis, _ = st.(*redis.Store)
+	p.store = p.metrics.Store(st)
+	p.ready = &readiness{store: p.store}
 	p.bus = announcer{bus, p.changed}
 	p.front, p.admin = http.HandlerFunc(p.serveFront), p.adminHandler()
 	p.socket = &adminsock.Server{Run: p.command, Log: log}

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 	"text/tabwriter"
 	"time"
 
 	"gatehouse/auth"
+	"gatehouse/internal/auditlog"
 )
 
 // sessionView is a session as programs read it.
@@ -100,7 +102,7 @@ func (a *administration) endSessions(ctx context.Context, c *sessionCommand, acc
 		if err != nil {
 			return err
 		}
-		a.log.InfoContext(ctx, "sessions ended by an administrator", "account", account, "sessions", ended)
+		auditlog.Write(ctx, a.log, "sessions ended by an administrator", slog.String("account", account), slog.Int("sessions", ended), slog.String("administrator", administrator(ctx)))
 		fmt.Fprintf(stderr, "Ended %s.\n", counted(ended, "session"))
 		return nil
 	}
@@ -112,7 +114,7 @@ func (a *administration) endSessions(ctx context.Context, c *sessionCommand, acc
 		case err != nil:
 			return err
 		default:
-			a.log.InfoContext(ctx, "session ended by an administrator", "session", id)
+			auditlog.Write(ctx, a.log, "session ended by an administrator", slog.String("session", id), slog.String("administrator", administrator(ctx)))
 			fmt.Fprintf(stderr, "Ended session %s.\n", id)
 		}
 	}

@@ -98,6 +98,7 @@ func (s *state) wire() error {
 		CacheTTL: s.cfg.Session.CacheTTL, Log: s.log,
 	}
 	s.resolver = provision.NewResolver(s.cfg, s.directory)
+	s.resolver.Decided = s.metrics.Provisioned
 	s.passwords = &local.Passwords{
 		Store: s.store, Accounts: s.directory, Throttle: attempts,
 		Hasher: s.hasher,
@@ -131,7 +132,7 @@ func (s *state) wire() error {
 	s.sessions, err = session.New(session.Config{
 		Store: s.store, Bus: s.bus, Index: s.index, People: s.resolver, Cookie: s.cookies,
 		Idle: s.cfg.Session.IdleTimeout, Lifetime: s.cfg.Session.Lifetime, CacheTTL: s.cfg.Session.CacheTTL,
-		Log: s.log,
+		Log: s.log, Ended: s.metrics.SessionEnded,
 	})
 	return err
 }

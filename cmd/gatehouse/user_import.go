@@ -167,8 +167,7 @@ func (a *administration) importOne(ctx context.Context, c *userCommand, e import
 			r.Why = "it could not be noted in the account's history"
 		}
 	}
-	a.log.InfoContext(ctx, "account changed by an administrator", "change", "import", "account", account.ID,
-		"administrator", administrator(ctx), "decision_id", account.Decision)
+	a.auditChange(ctx, "import", account.ID, account.Decision)
 	return nil
 }
 

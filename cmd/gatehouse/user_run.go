@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 
 	"gatehouse/auth"
+	"gatehouse/internal/auditlog"
 	"gatehouse/internal/store"
 	"gatehouse/internal/store/redis"
 	"gatehouse/provision"
@@ -131,8 +133,7 @@ func (a *administration) execute(ctx context.Context, c *userCommand, password s
 // The decision is the id under which the change stands in the history, if it
 // does.
 func (a *administration) done(ctx context.Context, c *userCommand, account provision.View, decision string, stdout, stderr io.Writer) error {
-	a.log.InfoContext(ctx, "account changed by an administrator", "change", c.verb, "account", account.ID,
-		"administrator", administrator(ctx), "decision_id", decision)
+	a.auditChange(ctx, c.verb, account.ID, decision)
 	past := map[string]string{
 		"add": "Added", "set": "Changed", "disable": "Disabled", "enable": "Enabled", "delete": "Deleted",
 		"set-password": "Changed the password of", "reset-mfa": "Reset the second factors of", "unlink": "Unlinked",
@@ -157,6 +158,13 @@ func (a *administration) done(ctx context.Context, c *userCommand, account provi
 		return err
 	}
 	return a.show(ctx, c, now, stdout)
+}
+
+// auditChange writes the line about a change of an account. The decision is "" where
+// none stands in the history.
+func (a *administration) auditChange(ctx context.Context, change, account, decision string) {
+	auditlog.Write(ctx, a.log, "account changed by an administrator", slog.String("change", change), slog.String("account", account),
+		slog.String("administrator", administrator(ctx)), slog.String("decision_id", decision))
 }
 
 // find returns the account with that username, verified e-mail or id.

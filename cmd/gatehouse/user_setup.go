@@ -90,7 +90,7 @@ func (a *administration) setupLink(ctx context.Context, c *userCommand, account 
 	if err != nil {
 		return err
 	}
-	a.log.InfoContext(ctx, "account changed by an administrator", "change", c.verb, "account", account.ID, "administrator", administrator(ctx))
+	a.auditChange(ctx, c.verb, account.ID, "")
 	if c.json {
 		return writeJSON(stdout, view)
 	}

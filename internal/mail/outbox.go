@@ -47,7 +47,22 @@ type Config struct {
 
 	Now func() time.Time // nil: time.Now
 	Log *slog.Logger     // nil: nothing is logged
+
+	// Count hears what happens to mails, in one of the words below; nil: nobody
+	// counts.
+	Count func(what string)
 }
+
+// What happens to a mail: it is queued, or rejected where too many wait; then
+// each attempt has it sent, retried or refused for good, unless it expires.
+const (
+	countQueued   = "queued"
+	countRejected = "rejected"
+	countSent     = "sent"
+	countRetried  = "retried"
+	countRefused  = "refused"
+	countExpired  = "expired"
+)
 
 // Outbox keeps mails until they are sent. It is safe for concurrent use.
 type Outbox struct {
@@ -62,6 +77,9 @@ func New(c Config) *Outbox {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Count == nil {
+		c.Count = func(string) {}
 	}
 	return &Outbox{Config: c, wake: make(chan struct{}, 1)}
 }
@@ -101,10 +119,12 @@ func (o *Outbox) queue(ctx context.Context, m message) error {
 	})
 	if err != nil {
 		if errors.Is(err, ErrFull) {
+			o.Count(countRejected)
 			_ = o.Store.Delete(ctx, bodyPrefix+id) // it expires anyway
 		}
 		return trouble("queue mail", err)
 	}
+	o.Count(countQueued)
 	select {
 	case o.wake <- struct{}{}:
 	default:

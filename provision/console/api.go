@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"gatehouse/auth"
+	"gatehouse/internal/auditlog"
 	"gatehouse/internal/strictjson"
 	"gatehouse/internal/web"
 )
@@ -332,9 +333,8 @@ func (r *refused) Error() string { return r.said }
 func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	var said *refused
 	if !errors.As(err, &said) {
-		if a.Log != nil {
-			a.Log.InfoContext(r.Context(), "administration refused", "reason", web.Code(err), "error", err, "request_id", web.RequestID(r.Context()))
-		}
+		auditlog.Write(r.Context(), a.Log, "administration refused", slog.String("reason", web.Code(err)), slog.Any("error", err),
+			slog.String("request_id", web.RequestID(r.Context())))
 		if errors.Is(err, auth.ErrUnauthenticated) {
 			a.Pages.Unauthenticated(w, r, a.SignIn)
 			return

@@ -47,6 +47,7 @@ type Gateway struct {
 	Config string // path of config.yaml
 	Addr   string
 	URL    string
+	Admin  string      // where {{admin}} of the newest config.yaml is
 	Trust  *tls.Config // after ServeTLS: how a client trusts it
 	Env    []string    // more environment, NAME=value
 }
@@ -79,7 +80,8 @@ func (g *Gateway) ServeTLS(t testing.TB) {
 // WriteConfig replaces config.yaml.
 func (g *Gateway) WriteConfig(t testing.TB, text string) {
 	t.Helper()
-	text = strings.NewReplacer("{{addr}}", g.Addr, "{{admin}}", FreeAddr(t)).Replace(text)
+	g.Admin = FreeAddr(t)
+	text = strings.NewReplacer("{{addr}}", g.Addr, "{{admin}}", g.Admin).Replace(text)
 	if err := os.WriteFile(g.Config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,293 @@
+package test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"gatehouse/test/badidp"
+	"gatehouse/test/servers"
+)
+
+// scrape returns the samples of /metrics by their name and labels, without
+// the namespace.
+func scrape(t testing.TB, g *servers.Gateway) map[string]float64 {
+	t.Helper()
+	resp, err := http.Get("http://" + g.Admin + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("/metrics: %s, %v:\n%s", resp.Status, err, text)
+	}
+	all := map[string]float64{}
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSpace(line)
+		at := strings.LastIndexByte(line, ' ')
+		name, ours := strings.CutPrefix(line[:max(at, 0)], "gatehouse_")
+		if !ours {
+			continue
+		}
+		value, err := strconv.ParseFloat(line[at+1:], 64)
+		if err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		all[name] = value
+	}
+	return all
+}
+
+// counts are how often what happened, by sample.
+type counts map[string]float64
+
+// counted returns what has been counted since before, of the counters that say
+// what was decided.
+func counted(before, now map[string]float64) counts {
+	all := counts{}
+	for name, value := range now {
+		family, _, _ := strings.Cut(name, "{")
+		switch family {
+		case "http_requests_total", "forward_auth_verdicts_total", "sign_ins_total", "provisioning_decisions_total", "sessions_ended_total":
+			if value != before[name] {
+				all[name] = value - before[name]
+			}
+		}
+	}
+	return all
+}
+
+func (c counts) total() (sum float64) {
+	for _, n := range c {
+		sum += n
+	}
+	return sum
+}
+
+// requested is a sample of requests by route, verdict and class of status.
+func requested(route, verdict, code string) string {
+	return fmt.Sprintf("http_requests_total{code=%q,route=%q,verdict=%q}", code, route, verdict)
+}
+
+func signIns(connection, outcome string) string {
+	return fmt.Sprintf("sign_ins_total{connection=%q,outcome=%q}", connection, outcome)
+}
+
+func provisioned(connection, verdict string) string {
+	return fmt.Sprintf("provisioning_decisions_total{connection=%q,verdict=%q}", connection, verdict)
+}
+
+func verdicts(route, verdict string) string {
+	return fmt.Sprintf("forward_auth_verdicts_total{route=%q,verdict=%q}", route, verdict)
+}
+
+// TestMetrics: what happens is counted, each thing once and by what it was,
+// and nothing else; a stranger adds no series.
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	const proxy, host = "127.0.0.2", "127.0.0.1"
+	redis := servers.Redis(t, servers.RedisOptions{})
+	app, idp := servers.StartApp(t), badidp.Start(t)
+	for _, name := range []string{"new", "pat", "stranger"} {
+		idp.SetPersona(name, map[string]any{
+			"sub": name, "preferred_username": name, "email": name + "@corp.example", "email_verified": true, "name": name,
+		}, nil)
+	}
+	to := func(path, upstream, more string) string {
+		return fmt.Sprintf("host: %s, path: %s, upstream: %q%s", host, path, upstream, more)
+	}
+	g := servers.StartGateway(t, binary, proxyText("trusted_proxies: ["+proxy+"]",
+		[]string{
+			to("/", app.URL, ""), to("/public/", app.URL, ", access: public"),
+			to("/staff/", app.URL, ", access: {groups: [staff]}"), to("/dead/", "http://127.0.0.1:1", ", access: public"),
+		},
+		"connections:", connectionText("acme", idp.URL(), "jit: {link_existing: confirm}"),
+		connectionText("visitors", idp.URL(), "jit: {enabled: false}"), connectionText("closed", idp.URL(), "jit: {create: false}"),
+		"session: {cache_ttl: 0s}", redisStore(redis, "gatehouse:")))
+	addUser(t, g, "pat", "--email", "pat@corp.example")
+	const own, all = "/oauth2/", host + "/"
+
+	newcomer, guest, outsider, pat, nobody := newVisitor(t, "new"), newVisitor(t, "new"), newVisitor(t, "stranger"), newVisitor(t, ""), newVisitor(t, "")
+	ask := func(path, line string) {
+		lines := []string{"X-Forwarded-Method: GET", "X-Forwarded-Host: " + host, "X-Forwarded-Uri: " + path}
+		if line != "" {
+			lines = append(lines, line)
+		}
+		servers.Raw(t, proxy, g.Addr, servers.Head("GET /oauth2/auth", host, lines...))
+	}
+	steps := []struct {
+		name string
+		do   func()
+		want counts
+	}{
+		{"nothing", func() {}, counts{}},
+		{"a public page", func() { nobody.look(g.URL+"/public/x").wants(t, 200) }, counts{requested(host+"/public/", "public", "2xx"): 1}},
+		{"a page, by nobody", func() { nobody.look(g.URL+"/x").wants(t, 302) }, counts{requested(all, "unauthenticated", "3xx"): 1}},
+		{"a program, by nobody", func() { nobody.look(g.URL+"/x", api...).wants(t, 401) }, counts{requested(all, "unauthenticated", "4xx"): 1}},
+		{"an application that is down", func() { nobody.look(g.URL+"/dead/x").wants(t, 502) }, counts{requested(host+"/dead/", "upstream_error", "5xx"): 1}},
+		{"a malformed path", func() { nobody.look(g.URL+"/x%00").wants(t, 400) }, counts{requested("none", "malformed", "4xx"): 1}},
+		{"a federated sign-in", func() { newcomer.start(g, "acme", "/").wants(t, 200) }, counts{
+			requested(own, "own", "3xx"): 2, requested(all, "allowed", "2xx"): 1,
+			signIns("acme", "success"): 1, provisioned("acme", "created"): 1,
+		}},
+		{"another one", func() { newcomer.start(g, "acme", "/").wants(t, 200) }, counts{
+			requested(own, "own", "3xx"): 2, requested(all, "allowed", "2xx"): 1,
+			signIns("acme", "success"): 1, provisioned("acme", "unchanged"): 1, "sessions_ended_total": 1, // the one before
+		}},
+		{"without JIT", func() { guest.start(g, "visitors", "/").wants(t, 200) }, counts{
+			requested(own, "own", "3xx"): 2, requested(all, "allowed", "2xx"): 1,
+			signIns("visitors", "success"): 1, provisioned("visitors", "pass_through"): 1,
+		}},
+		{"a refused one", func() { outsider.start(g, "closed", "/").wants(t, 403) }, counts{
+			requested(own, "own", "3xx"): 1, requested(own, "own", "4xx"): 1,
+			signIns("closed", "no_account"): 1, provisioned("closed", "denied"): 1,
+		}},
+		{"one that has to be confirmed", func() { newVisitor(t, "pat").start(g, "acme", "/").wants(t, 200) }, counts{
+			requested(own, "own", "3xx"): 2, requested(own, "own", "2xx"): 1, provisioned("acme", "confirm"): 1,
+		}},
+		{"a provider that is down", func() {
+			idp.SetFault("token: down")
+			defer idp.SetFault("")
+			newVisitor(t, "new").start(g, "acme", "/").wants(t, 502)
+		}, counts{requested(own, "own", "3xx"): 1, requested(own, "own", "5xx"): 1, signIns("acme", "provider_down"): 1}},
+		{"a wrong password", func() { pat.password(g, "pat", "hush").wants(t, 401) }, counts{
+			requested(own, "own", "4xx"): 1, signIns("local", "wrong_password"): 1,
+		}},
+		{"a local sign-in", func() { pat.password(g, "pat", goodPassword).wants(t, 303) }, counts{
+			requested(own, "own", "3xx"): 1, signIns("local", "success"): 1,
+		}},
+		{"a page for others", func() { pat.look(g.URL+"/staff/x").wants(t, 403) }, counts{requested(host+"/staff/", "forbidden", "4xx"): 1}},
+		{"verdicts for another proxy", func() {
+			pat.look(g.URL+"/oauth2/auth").wants(t, 202)
+			ask("/x", "")
+			ask("/x", pat.session(g))
+			ask("/staff/x", pat.session(g))
+			ask("/public/x", "")
+		}, counts{
+			requested("/oauth2/auth", "allowed", "2xx"): 2, requested("/oauth2/auth", "public", "2xx"): 1,
+			requested("/oauth2/auth", "unauthenticated", "4xx"): 1, requested("/oauth2/auth", "forbidden", "4xx"): 1,
+			verdicts("none", "allowed"): 1, verdicts(all, "unauthenticated"): 1, verdicts(all, "allowed"): 1,
+			verdicts(host+"/staff/", "forbidden"): 1, verdicts(host+"/public/", "public"): 1,
+		}},
+		{"a sign-out", func() { pat.post(g.URL+"/oauth2/sign_out", url.Values{}).wants(t, 200) }, counts{
+			requested(own, "own", "2xx"): 1, "sessions_ended_total": 1,
+		}},
+		{"sessions that an administrator ends", func() {
+			if r := g.Run(t, "", "session", "end", "--user", "new", "--config", g.Config); r.Code != 0 {
+				t.Fatal(r.Stderr)
+			}
+		}, counts{}}, // by the command's own process
+	}
+	for _, step := range steps {
+		before := scrape(t, g)
+		step.do()
+		var got counts
+		servers.WaitFor(t, step.name+" to be counted", func(context.Context) bool {
+			got = counted(before, scrape(t, g))
+			return got.total() >= step.want.total() // an answer is there before it is counted
+		})
+		if diff := cmp.Diff(step.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", step.name, diff)
+		}
+	}
+	checkLog(t, g.Output())
+	if strings.Contains(g.Output(), "hush") {
+		t.Error("the log holds a password")
+	}
+}
+
+// TestStrangersAddNoSeries: whatever is made up, it is counted under what is
+// configured. Attack: hosts, paths, methods, usernames and connections without
+// end, until the process or its monitoring is out of memory.
+func TestStrangersAddNoSeries(t *testing.T) {
+	t.Parallel()
+	g := servers.StartGateway(t, binary, proxyText("trusted_proxies: [127.0.0.2]", []string{
+		`host: 127.0.0.1, path: /, upstream: "static:204"`, `host: 127.0.0.1, path: /public/, access: public, upstream: "static:418"`,
+	}))
+	storm := func(name string) {
+		for i := range 40 {
+			word := fmt.Sprintf("%s%d", name, i)
+			for _, request := range []string{
+				servers.Head("GET /"+word, word+".example"),
+				servers.Head("GET /"+word, "127.0.0.1"),
+				servers.Head("GET /public/"+word, "127.0.0.1", "X-Request-Id: "+word, "User-Agent: "+word),
+				servers.Head(strings.ToUpper(name)+"-"+strconv.Itoa(i)+" /public/", "127.0.0.1"),
+				servers.Head("GET /oauth2/"+word, "127.0.0.1"),
+				servers.Head("GET /oauth2/start?connection="+word, "127.0.0.1"),
+				servers.Head("GET /oauth2/callback?state="+word+"&code="+word, "127.0.0.1"),
+				servers.Head("POST /oauth2/backchannel-logout/"+word, "127.0.0.1", "Content-Length: 0"),
+				servers.Head("GET /oauth2/auth?allowed_groups="+word, "127.0.0.1", "X-Forwarded-Uri: /"+word, "X-Forwarded-Method: GET", "X-Forwarded-Host: "+word+".example"),
+				servers.Head("GET /%00"+word, "127.0.0.1"),
+			} {
+				servers.Raw(t, "127.0.0.2", g.Addr, request)
+			}
+			if i < 5 {
+				newVisitor(t, "").password(g, word, word)
+			}
+		}
+	}
+	names := func() map[string]bool {
+		all := map[string]bool{}
+		for name := range scrape(t, g) {
+			if strings.Contains(name, "storm") {
+				t.Errorf("%s names what a stranger sent", name)
+			}
+			all[name] = true
+		}
+		return all
+	}
+	storm("stormy")
+	servers.WaitFor(t, "the last request to be counted", func(context.Context) bool { return scrape(t, g)[requested("none", "malformed", "4xx")] == 40 })
+	before := names()
+	storm("weather-storm")
+	servers.WaitFor(t, "the last request to be counted", func(context.Context) bool { return scrape(t, g)[requested("none", "malformed", "4xx")] == 80 })
+	if diff := cmp.Diff(before, names()); diff != "" {
+		t.Errorf("series before and after (-before +after):\n%s", diff)
+	}
+}
+
+// TestMetricsOfAStoreThatIsDown: the alarm is about the store, and the verdict
+// says that nobody was refused.
+func TestMetricsOfAStoreThatIsDown(t *testing.T) {
+	t.Parallel()
+	redis := servers.Redis(t, servers.RedisOptions{})
+	g := servers.StartGateway(t, binary, proxyText("", []string{`path: /, upstream: "static:418"`}, "session: {cache_ttl: 0s}", redisStore(redis, "gatehouse:")))
+	pat := newLocal(t, g, "pat")
+	pat.look(g.URL+"/").wants(t, http.StatusTeapot)
+	before := scrape(t, g)
+	for name, value := range before {
+		if strings.HasPrefix(name, "store_errors_total{") && value != 0 {
+			t.Errorf("%s is %v before there is trouble", name, value)
+		}
+	}
+	for _, operation := range []string{"get", "create", "update"} { // to sign in takes them
+		if name := fmt.Sprintf("store_operation_duration_seconds_count{operation=%q}", operation); before[name] == 0 {
+			t.Errorf("%s is 0", name)
+		}
+	}
+	redis.Kill()
+	pat.look(g.URL+"/").wants(t, http.StatusServiceUnavailable)
+	want := counts{requested("/", "store_down", "5xx"): 1}
+	var now map[string]float64
+	servers.WaitFor(t, "the request to be counted", func(context.Context) bool {
+		now = scrape(t, g)
+		return len(counted(before, now)) > 0
+	})
+	if diff := cmp.Diff(want, counted(before, now)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if name := `store_errors_total{operation="get",reason="down"}`; now[name] == 0 {
+		t.Errorf("%s is 0", name)
+	}
+	if name := `store_errors_total{operation="get",reason="contention"}`; now[name] != 0 {
+		t.Errorf("%s is %v", name, now[name])
+	}
+}

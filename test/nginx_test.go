@@ -201,7 +201,7 @@ func TestNginxIsNotFooled(t *testing.T) {
 // nginxOfTheDocument returns what docs/forward-auth.md tells people to write:
 // the body of the server block, and what stands beside it. Only addresses are
 // changed, and the host, which has a port here.
-func nginxOfTheDocument(t *testing.T, gateway, app string) (server, beside string) {
+func nginxOfTheDocument(t testing.TB, gateway, app string) (server, beside string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "docs", "forward-auth.md"))
 	if err != nil {

@@ -23,13 +23,28 @@ type Nginx struct {
 // that stand next to it, such as maps.
 func StartNginx(t testing.TB, server string, beside ...string) *Nginx {
 	t.Helper()
+	return StartNginxOn(t, FreeAddr(t), server, beside...)
+}
+
+// escapeModules has set_escape_uri, which ingress-nginx is built with.
+const escapeModules = `
+load_module /usr/lib/nginx/modules/ndk_http_module.so;
+load_module /usr/lib/nginx/modules/ngx_http_set_misc_module.so;`
+
+// StartNginxOn is StartNginx on a given address.
+func StartNginxOn(t testing.TB, addr, server string, beside ...string) *Nginx {
+	t.Helper()
 	bin, err := exec.LookPath("nginx")
 	if err != nil {
 		bin = "/usr/sbin/nginx" // not in the PATH of ordinary users
 	}
-	n := &Nginx{Addr: FreeAddr(t), Dir: t.TempDir()}
+	n := &Nginx{Addr: addr, Dir: t.TempDir()}
 	n.URL = "http://" + n.Addr
-	text := strings.NewReplacer("{{addr}}", n.Addr, "{{dir}}", n.Dir, "{{server}}", server, "{{beside}}", strings.Join(beside, "\n")).Replace(`
+	modules := ""
+	if strings.Contains(server, "set_escape_uri") {
+		modules = escapeModules
+	}
+	text := modules + strings.NewReplacer("{{addr}}", n.Addr, "{{dir}}", n.Dir, "{{server}}", server, "{{beside}}", strings.Join(beside, "\n")).Replace(`
 daemon off;
 worker_processes 1;
 pid {{dir}}/nginx.pid;

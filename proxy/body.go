@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"sync"
@@ -94,4 +95,21 @@ func (x *exchange) limitBody(r *http.Request, d time.Duration) {
 	}
 	// An error means that the connection is gone, or that a test has none.
 	_ = http.NewResponseController(x.ResponseWriter).SetReadDeadline(time.Now().Add(d))
+}
+
+// endBody ends the wait for more of the request's body when the exchange is
+// cut. http.Transport looks at the context of an HTTP/2 stream between two
+// reads of the body only: a stream that its client holds open and silent would
+// outlive the session. The caller calls stop when the exchange is over.
+func (x *exchange) endBody(r *http.Request) (stop func()) {
+	done := make(chan struct{})
+	unneeded := context.AfterFunc(r.Context(), func() {
+		defer close(done)
+		_ = http.NewResponseController(x.ResponseWriter).SetReadDeadline(time.Now())
+	})
+	return func() {
+		if !unneeded() {
+			<-done // not in the next request of the connection
+		}
+	}
 }

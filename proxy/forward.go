@@ -96,6 +96,9 @@ func (g *Gateway) forward(x *exchange, r *http.Request) error {
 	}
 	r = g.Exchanges.guard(x, r)
 	defer g.Exchanges.leave(x)
+	if x.body != nil {
+		defer x.endBody(r)()
+	}
 	rt.proxy.ServeHTTP(x, r)
 	return nil
 }

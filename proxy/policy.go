@@ -130,7 +130,7 @@ func compileAccess(a config.Access) *rule {
 	leaf(auth.RequireGroups, a.Groups, matchGroups(a.Groups))
 	leaf(auth.RequireUsers, a.Users, matchValue(a.Users, func(p *auth.Person) string { return p.User }))
 	leaf(auth.RequireEmails, a.Emails, matchValue(lowered(a.Emails), email))
-	leaf(auth.RequireEmailDomains, a.EmailDomains, matchValue(lowered(a.EmailDomains), emailDomain))
+	leaf(auth.RequireEmailDomains, a.EmailDomains, matchDomain(lowered(a.EmailDomains)))
 	leaf(auth.RequireConnections, a.Connections, matchValue(a.Connections, func(p *auth.Person) string { return p.Connection }))
 	if a.Local != nil {
 		leaf(auth.RequireLocal, []string{strconv.FormatBool(*a.Local)}, matchLocal(*a.Local))
@@ -246,6 +246,22 @@ func matchValue(list []string, value func(*auth.Person) string) func(asker) verd
 			return yes
 		}
 		return no
+	}
+}
+
+// matchDomain compares the domain of the person's e-mail. Of .example.com and
+// *.example.com, which only a verdict can be asked with, it is any domain below.
+func matchDomain(list []string) func(asker) verdict {
+	exact := matchValue(list, emailDomain)
+	return func(a asker) verdict {
+		v := exact(a)
+		if v == no && slices.ContainsFunc(list, func(entry string) bool {
+			wide := strings.TrimPrefix(entry, "*")
+			return len(wide) > 1 && wide[0] == '.' && strings.HasSuffix(emailDomain(a.person), wide)
+		}) {
+			return yes
+		}
+		return v
 	}
 }
 

@@ -23,6 +23,9 @@ func (f *Flow) signOut(w http.ResponseWriter, r *http.Request) {
 			rd = form.Get("rd")
 		}
 	}
+	if said := r.Header.Values("X-Auth-Request-Redirect"); rd == "" && len(said) == 1 {
+		rd = said[0] // by a proxy in front: no page can have a browser send it elsewhere
+	}
 	returnTo, asked := f.Site.Judge(rd)
 	if !f.meant(r) {
 		f.Pages.ConfirmSignOut(w, r, web.SignOut{ReturnTo: returnTo})

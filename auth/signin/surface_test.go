@@ -165,7 +165,17 @@ func TestSignOutClearsAndStays(t *testing.T) {
 	if handle == "" {
 		t.Error("there was no half-done sign-in")
 	}
+	// A proxy in front may say where to go, as oauth2-proxy lets it.
+	if a := p.post("/oauth2/sign_out", url.Values{}, "X-Auth-Request-Redirect", "/bye"); a.location != "/bye" {
+		t.Errorf("said by a proxy: %d to %q", a.status, a.location)
+	}
+	if a := p.post("/oauth2/sign_out", url.Values{"rd": {"/here"}}, "X-Auth-Request-Redirect", "/bye"); a.location != "/here" {
+		t.Errorf("said by both: %d to %q", a.status, a.location)
+	}
 	for _, rd := range []string{"https://evil.example/", "//evil.example", "/oauth2/sign_out", "/oauth2/sign_in"} {
+		if a := p.post("/oauth2/sign_out", url.Values{}, "X-Auth-Request-Redirect", rd); a.location != "" || a.status != http.StatusOK {
+			t.Errorf("X-Auth-Request-Redirect %s: %d to %q", rd, a.status, a.location)
+		}
 		if a := p.post("/oauth2/sign_out", url.Values{"rd": {rd}}); a.location != "" || a.status != http.StatusOK {
 			t.Errorf("rd %s: %d to %q", rd, a.status, a.location)
 		}

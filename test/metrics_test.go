@@ -199,6 +199,7 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 	checkLog(t, g.Output())
+	nobody.look("http://"+g.Admin+"/debug/pprof/").wants(t, http.StatusNotFound) // nobody has asked for it
 	if strings.Contains(g.Output(), "hush") {
 		t.Error("the log holds a password")
 	}
@@ -289,5 +290,40 @@ func TestMetricsOfAStoreThatIsDown(t *testing.T) {
 	}
 	if name := `store_errors_total{operation="get",reason="contention"}`; now[name] != 0 {
 		t.Errorf("%s is %v", name, now[name])
+	}
+}
+
+// TestAdminListenerIsApart: what is for those who run the gateway is not on the
+// public listener, whoever asks: there these paths are the application's.
+func TestAdminListenerIsApart(t *testing.T) {
+	t.Parallel()
+	app := servers.StartApp(t)
+	g := servers.StartGateway(t, binary, proxyText("pprof: true", []string{fmt.Sprintf("path: /, upstream: %q", app.URL)}))
+	pat := newLocal(t, g, "pat")
+	for path, is := range map[string]string{
+		"/metrics":              "gatehouse_build_info{",
+		"/debug/pprof/":         "goroutine",
+		"/debug/pprof/heap":     "",
+		"/debug/pprof/cmdline":  "serve",
+		"/debug/pprof/symbol":   "num_symbols",
+		"/debug/pprof/trace":    "",
+		"/debug/pprof/profile?": "",
+	} {
+		ask := path
+		if strings.HasSuffix(path, "?") || strings.HasSuffix(path, "trace") {
+			ask = strings.TrimSuffix(path, "?") + "?seconds=0.1"
+		}
+		if !strings.Contains(path, "profile?") { // takes a second at least
+			if r := pat.look("http://"+g.Admin+ask).wants(t, http.StatusOK); !strings.Contains(r.Text, is) {
+				t.Errorf("the admin listener answers %s with\n%.200s", path, r.Text)
+			}
+		}
+		if r := pat.look(g.URL+ask).wants(t, http.StatusOK); !strings.Contains(r.Text, "the application") {
+			t.Errorf("%s on the public listener is not the application's:\n%.200s", path, r.Text)
+		}
+		newVisitor(t, "").look(g.URL+ask, api...).wants(t, http.StatusUnauthorized)
+	}
+	if r := pat.look(g.URL+"/ready").wants(t, http.StatusOK); strings.TrimSpace(r.Text) != "ready" {
+		t.Errorf("/ready tells strangers %q", r.Text)
 	}
 }

@@ -168,6 +168,7 @@ func (p *process) adminHandler() http.Handler {
 	mux.HandleFunc("GET /ping", servePing)
 	mux.HandleFunc("GET /ready", p.ready.serveReasons)
 	mux.Handle("GET /metrics", p.metrics.Handler())
+	p.mountProfiles(mux)
 	return mux
 }
 

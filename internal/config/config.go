@@ -35,6 +35,7 @@ type Server struct {
 	TLS            TLSFiles
 	AdminListen    string
 	AdminListenSet bool   // the file names it: a taken port is then an error
+	Pprof          bool   // profiles of the process, at AdminListen
 	AdminSocket    string // a path
 	AdminSocketSet bool
 }

@@ -40,6 +40,7 @@ func server(o *object) Server {
 		Prefix:         o.text("prefix", "/oauth2"),
 		TrustedProxies: o.texts("trusted_proxies"),
 		AdminListen:    o.text("admin_listen", "127.0.0.1:4181"),
+		Pprof:          o.flag("pprof", false),
 		AdminSocket:    o.file("admin_socket", "data/gatehouse.sock"),
 	}
 	s.AdminListenSet = o.l.isSet("server.admin_listen")

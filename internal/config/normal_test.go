@@ -37,6 +37,7 @@ server:
   prefix: /gate/
   trusted_proxies: [10.1.2.3/8, 192.0.2.1, "::ffff:198.51.100.0/120", "2001:DB8::1", UNIX]
   admin_listen: "[::1]:9000"
+  pprof: true
   admin_socket: run/admin.sock
 store:
   redis:
@@ -122,6 +123,7 @@ log: {level: DEBUG, format: Text}
 			Listen: "unix:///run/gatehouse/gatehouse.sock", PublicURL: "https://gate.example.com", Prefix: "/gate",
 			TrustedProxies: []string{"10.0.0.0/8", "192.0.2.1/32", "198.51.100.0/24", "2001:db8::1/128", "unix"},
 			AdminListen:    "[::1]:9000", AdminListenSet: true,
+			Pprof:       true,
 			AdminSocket: filepath.Join(dir, "run/admin.sock"), AdminSocketSet: true,
 		},
 		Store: Store{
@@ -137,7 +139,7 @@ log: {level: DEBUG, format: Text}
 			ReturnDomains: []string{"a.example", ".b.example", "*.c.example:*", "d.example:8443", "[::1]:8080", "127.0.0.1"},
 		},
 		Connections: []Connection{{
-			Line: 30, ID: "acme", Name: "Acme", Type: "oidc", Issuer: "http://id.acme.internal/realm/", InsecureHTTP: true,
+			Line: 31, ID: "acme", Name: "Acme", Type: "oidc", Issuer: "http://id.acme.internal/realm/", InsecureHTTP: true,
 			ClientID: "0123", ClientSecret: NewSecret("s"), Scopes: []string{"openid"}, EmailDomains: []string{"acme.example"},
 			Require: Require{Groups: []string{"staff"}, Claims: map[string][]string{
 				"employment.status": {"active", "leave"}, "https://acme.example/level": {"3"},
@@ -154,7 +156,7 @@ log: {level: DEBUG, format: Text}
 			GroupMapping: map[string][]string{"cn=adm,ou=x": {"Admins"}, "eu": {"staff", "europe"}},
 			Disabled:     true,
 			Tests: []Test{{
-				Line: 49, Name: "everything", Claims: map[string]any{"sub": "1", "level": json.Number("3")},
+				Line: 50, Name: "everything", Claims: map[string]any{"sub": "1", "level": json.Number("3")},
 				Account: &TestAccount{
 					Username: "ann", Email: "ann@acme.example", Groups: []string{"staff"},
 					Attributes: map[string][]string{"desk": {"4"}, "blank": {}, "list": {"a", "b"}},
@@ -167,7 +169,7 @@ log: {level: DEBUG, format: Text}
 			}},
 			JIT: JIT{AttributeSync: SyncPreserveLocal, GroupSync: GroupsMerge, LinkExisting: LinkConfirm, LinkProtectedGroups: []string{}},
 		}, {
-			Line: 54, ID: "b", Name: "b", Type: "oidc", Issuer: "https://id.b.example", ClientID: "x", ClientSecret: NewSecret("s"),
+			Line: 55, ID: "b", Name: "b", Type: "oidc", Issuer: "https://id.b.example", ClientID: "x", ClientSecret: NewSecret("s"),
 			Scopes: []string{"openid", "profile", "email"}, TrustEmail: TrustClaim, User: DefaultUser,
 			Attributes: []Attribute{
 				{Name: AttrUsername, From: []string{"preferred_username"}},
@@ -195,7 +197,7 @@ log: {level: DEBUG, format: Text}
 		IdentityHeaders: IdentityHeaders{User: "X-User", Groups: "X-Groups", PreferredUsername: "X-Name", AttributeNames: map[string]string{"department": "X-Dept"}},
 		Routes: []Route{
 			{
-				Line: 68, Path: "/app/", Host: "app.example.com", Methods: []string{"GET", "POST"}, Upstream: "https://127.0.0.1:8443",
+				Line: 69, Path: "/app/", Host: "app.example.com", Methods: []string{"GET", "POST"}, Upstream: "https://127.0.0.1:8443",
 				Access: Access{
 					Groups: []string{"a"}, Users: []string{"b"}, Emails: []string{"c@d.example", "Kate@d.example"}, EmailDomains: []string{"e.example"},
 					Connections: []string{"acme", "local"}, Local: &no, AMR: []string{"mfa"}, ACR: []string{"gold"}, ClientAddresses: []string{"10.0.0.0/8", "192.0.2.7/32"},
@@ -211,8 +213,8 @@ log: {level: DEBUG, format: Text}
 				},
 				ConnectTimeout: 3 * time.Second, Timeout: 90 * time.Second, IdleTimeout: 24 * time.Hour, Contact: "the owners",
 			},
-			{Line: 81, Path: "/open", RewritePath: "/public", Upstream: "file:" + filepath.Join(dir, "www"), Access: Access{Public: true}, HostHeader: HostPass, ConnectTimeout: 10 * time.Second, Timeout: 30 * time.Second, Contact: "desk@acme.example"},
-			{Line: 82, Path: "/sock", Upstream: "unix:///run/app.sock", HostHeader: HostPass, ConnectTimeout: 10 * time.Second, Timeout: 30 * time.Second, Contact: "desk@acme.example"},
+			{Line: 82, Path: "/open", RewritePath: "/public", Upstream: "file:" + filepath.Join(dir, "www"), Access: Access{Public: true}, HostHeader: HostPass, ConnectTimeout: 10 * time.Second, Timeout: 30 * time.Second, Contact: "desk@acme.example"},
+			{Line: 83, Path: "/sock", Upstream: "unix:///run/app.sock", HostHeader: HostPass, ConnectTimeout: 10 * time.Second, Timeout: 30 * time.Second, Contact: "desk@acme.example"},
 		},
 		APIPaths: []string{"/api/"},
 		Contact:  "desk@acme.example",

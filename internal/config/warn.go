@@ -23,6 +23,7 @@ const (
 	WarnPublicHTTP      = "public-url-http"       // cookies cross the network in clear
 	WarnPublicTLS       = "public-url-tls"        // TLS is configured and public_url is http
 	WarnTrustedEveryone = "trusted-proxies-all"   // everybody may forge X-Forwarded-*
+	WarnPprofOpen       = "pprof-exposed"         // profiles are served beyond this machine
 	WarnCacheLong       = "cache-ttl-long"        // a removed right acts for long
 	WarnReturnWide      = "return-domain-wide"    // a sign-in may return to a whole top-level domain
 	WarnGroupDropped    = "group-not-allowed"     // group_mapping or a constant gives a group that groups_allowed leaves out
@@ -90,6 +91,9 @@ func (l *loader) warnServer(c *Config) {
 		if prefix, err := netip.ParsePrefix(peer); err == nil && prefix.Bits() == 0 {
 			l.warning(index("server.trusted_proxies", i), WarnTrustedEveryone, "takes in every address: anybody can claim to be anywhere with X-Forwarded-*; list the proxies in front of Gatehouse")
 		}
+	}
+	if name, _, _ := net.SplitHostPort(c.Server.AdminListen); c.Server.Pprof && !isLoopback(name) {
+		l.warning("server.pprof", WarnPprofOpen, "is on, and server.admin_listen is not on this machine alone: whoever reaches it can slow the gateway down and see what it is doing; switch it off when you have looked, or listen on 127.0.0.1")
 	}
 	if c.Store.Redis != nil && len(c.Secrets.Keys) == 0 {
 		l.warning("store.redis", WarnKeysGenerated, "there are no secrets.keys, so the keys are made and kept in Redis: who reads it can open what is sealed in it; set secrets.keys_file")

@@ -187,6 +187,10 @@ func requestID(r *http.Request, trusted bool) string {
 			return ids[0]
 		}
 	}
+	return newRequestID()
+}
+
+func newRequestID() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails
 	return hex.EncodeToString(b[:])

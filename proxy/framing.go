@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
-	"net/http"
 	"sync/atomic"
 )
 
@@ -26,8 +25,9 @@ import (
 // still be forwarded with one framing only.
 type framed struct {
 	net.Conn
-	watch watch
-	off   atomic.Bool // hijacked: what follows is not HTTP
+	watch   watch
+	off     atomic.Bool      // hijacked: what follows is not HTTP
+	refused func(status int) // of an answer that no handler gave; nil: nobody asks
 }
 
 // framedTLS lets net/http see the connection's TLS state.
@@ -53,19 +53,6 @@ func (c *framed) CloseWrite() error {
 		return half.CloseWrite()
 	}
 	return errors.ErrUnsupported
-}
-
-// stopAtHijack is http.Server.ConnState.
-func stopAtHijack(c net.Conn, s http.ConnState) {
-	if s != http.StateHijacked {
-		return
-	}
-	switch c := c.(type) {
-	case *framed:
-		c.off.Store(true)
-	case *framedTLS:
-		c.off.Store(true)
-	}
 }
 
 // Where a watch is in the stream of requests.

@@ -208,7 +208,7 @@ func startGateway(t testing.TB, f *front) *front {
 }
 
 func (f *front) serve(t testing.TB, l net.Listener) {
-	server := Server(f.Gateway, f.Gateway.Log)
+	server := Server(f.Gateway, f.Gateway.Log, f.unrouted)
 	done := make(chan struct{})
 	go func() { defer close(done); _ = server.Serve(l) }()
 	t.Cleanup(func() { server.Close(); l.Close(); <-done })

@@ -22,8 +22,9 @@ const (
 )
 
 // Server returns a server with the limits of the public listener, to be
-// served on a listener of Listen.
-func Server(h http.Handler, logger *slog.Logger) *http.Server {
+// served on a listener of Listen. What it answers by itself, to requests that
+// cannot be read, is logged like other requests and counted by unread.
+func Server(h http.Handler, logger *slog.Logger, unread Meter) *http.Server {
 	s := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: readHeaderTimeout,
@@ -32,7 +33,7 @@ func Server(h http.Handler, logger *slog.Logger) *http.Server {
 		Protocols:         new(http.Protocols),
 		HTTP2:             http2Config(),
 		ErrorLog:          log.New(connectionLog{logger}, "", 0),
-		ConnState:         stopAtHijack,
+		ConnState:         refusals{logger, unread}.state,
 		// "OPTIONS *" would be answered before any rule is asked.
 		DisableGeneralOptionsHandler: true,
 	}

@@ -35,7 +35,7 @@ func TestOutOfDescriptorsIsLogged(t *testing.T) {
 				t.Fatal(err)
 			}
 			var out bytes.Buffer
-			s := Server(http.NotFoundHandler(), slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelWarn})))
+			s := Server(http.NotFoundHandler(), slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelWarn})), unmeasured{})
 			if err := s.Serve(Listen(&exhausted{l, 2}, config)); !errors.Is(err, net.ErrClosed) {
 				t.Errorf("Serve: %v", err)
 			}

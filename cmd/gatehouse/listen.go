@@ -65,7 +65,7 @@ func (p *process) run(ctx context.Context, ready func(context.Context) error) er
 		return nil
 	})
 	p.current.Load().start(watching)
-	server := proxy.Server(p.front, p.log)
+	server := proxy.Server(p.front, p.log, p.metrics.Route(proxy.Unrouted))
 	adminServer := &http.Server{
 		Handler: p.admin, ReadTimeout: adminReadTimeout, WriteTimeout: adminReadTimeout,
 		ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelWarn),

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,22 +20,21 @@ const maxFile = 1 << 20
 // be read; any other error says that it could not. Warnings come with a valid
 // file only.
 func Load(path string, env func(string) (string, bool)) (*Config, []Warning, error) {
-	data, err := readBounded(path, maxFile)
-	if err != nil {
-		return nil, nil, fmt.Errorf("read configuration %s: %w", path, cause(err))
-	}
-	return Parse(path, data, env)
+	w := Watch{Path: path, Env: env}
+	return w.Load()
 }
 
 // Parse is Load for the content of a file that is already in memory. Relative
 // paths in it are resolved against the directory of path.
 func Parse(path string, data []byte, env func(string) (string, bool)) (*Config, []Warning, error) {
-	dir, err := filepath.Abs(filepath.Dir(path))
-	if err != nil {
-		return nil, nil, fmt.Errorf("read configuration %s: %w", path, err)
+	return newLoader(path, env).load(data)
+}
+
+func (l *loader) load(data []byte) (*Config, []Warning, error) {
+	var err error
+	if l.dir, err = filepath.Abs(filepath.Dir(l.file)); err != nil {
+		return nil, nil, fmt.Errorf("read configuration %s: %w", l.file, err)
 	}
-	l := newLoader(path, env)
-	l.dir = dir
 	if root, ok := l.parse(data); ok {
 		l.refuseForeign(root, "")
 		c := l.config(root)
@@ -62,13 +60,15 @@ type loader struct {
 	unknown  []unknownKey
 	problems Problems
 	warnings []Warning
+	files    files // that were read
+	again    bool  // not for the first time; see Watch.Load
 }
 
 func newLoader(file string, env func(string) (string, bool)) *loader {
 	if env == nil {
 		env = func(string) (string, bool) { return "", false }
 	}
-	return &loader{file: file, env: env, places: map[string]place{}, keys: map[string]bool{}}
+	return &loader{file: file, env: env, places: map[string]place{}, keys: map[string]bool{}, files: files{}}
 }
 
 // place is what is known of a key beside its value.
@@ -157,20 +157,6 @@ func (l *loader) resolve(path string) string {
 		return path
 	}
 	return filepath.Join(l.dir, path)
-}
-
-// readBounded reads a file of at most limit bytes.
-func readBounded(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err == nil && int64(len(data)) > limit {
-		err = fmt.Errorf("larger than %d bytes", limit)
-	}
-	return data, err
 }
 
 // cause strips the operation and the path from an error of package os: the

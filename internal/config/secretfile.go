@@ -83,7 +83,7 @@ func (o *object) secretFile(key string) (name, content string) {
 	if name == "" {
 		return "", ""
 	}
-	data, err := readBounded(name, maxSecretFile)
+	data, err := o.l.read(name, maxSecretFile)
 	if err != nil {
 		o.l.unreadable(path, name, err)
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -173,7 +172,7 @@ func (l *loader) validateUpstream(path string, r *Route, c *Config) {
 		}
 		if dir = l.resolve(dir); dir == "" {
 			l.problem(path, "names no directory", do)
-		} else if info, err := os.Stat(dir); err != nil {
+		} else if info, err := l.stat(dir); err != nil {
 			l.problem(path, fmt.Sprintf("the directory cannot be read: %v", cause(err)), "correct the name, or let the user that runs Gatehouse read it")
 		} else if !info.IsDir() {
 			l.problem(path, "is not a directory", "name the directory that holds the file")

@@ -152,7 +152,7 @@ func (l *loader) validateKeyPair(path, cert, key string) {
 }
 
 func (l *loader) readPEM(path, file string) ([]byte, bool) {
-	pem, err := readBounded(file, maxFile)
+	pem, err := l.read(file, maxFile)
 	if err != nil {
 		l.unreadable(path, file, err)
 	}

@@ -46,8 +46,8 @@ type Gateway struct {
 	Dir    string // holds config.yaml and everything that its relative paths name
 	Config string // path of config.yaml
 	Addr   string
+	Admin  string // where the config has {{admin}}
 	URL    string
-	Admin  string      // where {{admin}} of the newest config.yaml is
 	Trust  *tls.Config // after ServeTLS: how a client trusts it
 	Env    []string    // more environment, NAME=value
 }
@@ -56,7 +56,7 @@ type Gateway struct {
 // stands for a free address to listen on and {{admin}} for another.
 func NewGateway(t testing.TB, bin, text string) *Gateway {
 	t.Helper()
-	g := &Gateway{Bin: bin, Dir: t.TempDir(), Addr: FreeAddr(t)}
+	g := &Gateway{Bin: bin, Dir: t.TempDir(), Addr: FreeAddr(t), Admin: FreeAddr(t)}
 	// A folder of tests is open to others to read; the gateway wants its own closed.
 	if err := os.Chmod(g.Dir, 0o700); err != nil {
 		t.Fatal(err)
@@ -77,12 +77,15 @@ func (g *Gateway) ServeTLS(t testing.TB) {
 	g.Trust = trust(t, ca)
 }
 
-// WriteConfig replaces config.yaml.
+// WriteConfig replaces config.yaml in one step: a gateway that runs takes it.
 func (g *Gateway) WriteConfig(t testing.TB, text string) {
 	t.Helper()
-	g.Admin = FreeAddr(t)
 	text = strings.NewReplacer("{{addr}}", g.Addr, "{{admin}}", g.Admin).Replace(text)
-	if err := os.WriteFile(g.Config, []byte(text), 0o600); err != nil {
+	next := g.Config + ".new"
+	if err := os.WriteFile(next, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(next, g.Config); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -44,7 +44,7 @@ func TestCertificateRenewal(t *testing.T) {
 		t.Fatal(err)
 	}
 	servers.WaitFor(t, "the gateway to look at the broken key", func(context.Context) bool {
-		return welcome(old) && strings.Contains(g.Output(), "certificate kept")
+		return welcome(old) && strings.Contains(g.Output(), "configuration not reloaded")
 	})
 	g.ServeTLS(t) // another authority
 	servers.WaitFor(t, "the new certificate", func(context.Context) bool { return welcome(g) })
@@ -52,6 +52,13 @@ func TestCertificateRenewal(t *testing.T) {
 		t.Error("the old certificate is still shown")
 	}
 	v.signedIn(g) // on the connection that was open
+
+	// A renewal does not wait until somebody has corrected the configuration.
+	g.WriteConfig(t, "server: {\n")
+	logs(t, g, "config.yaml:1:")
+	old = &servers.Gateway{Trust: g.Trust}
+	g.ServeTLS(t)
+	servers.WaitFor(t, "the certificate beside a broken configuration", func(context.Context) bool { return welcome(g) && !welcome(old) })
 	if strings.Contains(g.Output(), "PRIVATE") {
 		t.Error("a key is in the log")
 	}

@@ -220,8 +220,8 @@ func (a *app) connections(enabled bool) []signin.Connection {
 }
 
 // start runs the workers of an app that has become the one of now, until it is
-// retired or ctx ends.
-func (a *app) start(ctx context.Context) {
+// retired or ctx ends. With other keys than before, what rests is sealed anew.
+func (a *app) start(ctx context.Context, otherKeys bool) {
 	now, stop := context.WithCancel(ctx)
 	whole, end := context.WithCancel(ctx)
 	a.stop, a.end = stop, end
@@ -232,7 +232,9 @@ func (a *app) start(ctx context.Context) {
 		// Who asks on a request that is in flight is answered too.
 		a.workers.Go(func() { a.resets.Run(whole) })
 	}
-	a.workers.Go(func() { a.reseal(now) })
+	if otherKeys {
+		a.workers.Go(func() { a.reseal(now) })
+	}
 }
 
 // retire ends what only the app of now does, and gives up the process's hold.

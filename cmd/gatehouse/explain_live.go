@@ -23,7 +23,7 @@ func explainHere(ctx context.Context, cfg *config.Config, c adminsock.Command, l
 	if err != nil {
 		return 0, err
 	}
-	s, err := newProcess(&overlay.Store{Below: below, Top: memory.New()}, &store.LocalBus{}, log).newState(ctx, cfg)
+	s, err := newProcess(&overlay.Store{Below: below, Top: memory.New()}, &store.LocalBus{}, log).newState(ctx, cfg, nil)
 	if err != nil {
 		return 0, errors.Join(err, below.Close())
 	}

@@ -64,7 +64,10 @@ func (p *process) run(ctx context.Context, ready func(context.Context) error) er
 		p.exchanges.Watch(watching, func() *proxy.Gateway { return p.current.Load().gateway })
 		return nil
 	})
-	p.current.Load().start(watching)
+	p.current.Load().start(watching, true)
+	if p.reloader != nil {
+		group.Go(func() error { p.reloader.run(ctx, watching); return nil })
+	}
 	server := proxy.Server(p.front, p.log, p.metrics.Route(proxy.Unrouted))
 	adminServer := &http.Server{
 		Handler: p.admin, ReadTimeout: adminReadTimeout, WriteTimeout: adminReadTimeout,
@@ -113,12 +116,13 @@ func served(err error) error {
 
 func (p *process) listenPublic(cfg config.Server) (net.Listener, error) {
 	var secure *tls.Config
-	if files := cfg.TLS; files.CertFile != "" {
-		cert, err := newCertificate(files.CertFile, files.KeyFile, p.log)
+	if cfg.TLS.CertFile != "" {
+		pair, err := loadCertificate(cfg.TLS)
 		if err != nil {
 			return nil, err
 		}
-		secure = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert.get}
+		p.certificate.set(pair)
+		secure = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: p.certificate.get}
 	}
 	l, err := listen(cfg.Listen)
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -166,7 +170,7 @@ func (p *process) listenAdmin(cfg config.Server) (net.Listener, error) {
 func (p *process) adminHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ping", servePing)
-	mux.HandleFunc("GET /ready", p.ready.serveReasons)
+	mux.HandleFunc("GET /ready", p.serveReasons)
 	mux.Handle("GET /metrics", p.metrics.Handler())
 	p.mountProfiles(mux)
 	return mux

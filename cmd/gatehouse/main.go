@@ -28,6 +28,7 @@ usage: gatehouse COMMAND [flags]
                                                  --connection ID --claims F [--live] [--config F] [--json]
   why       whether a request may pass, and why  --url URL [--user U] [--method M] [--config F] [--json]
   user      add|list|show|history|set|export|disable|enable|delete|set-password|setup-link|reset-mfa|unlock|unlink|inactive
+  reload    make the running server take its config file anew  [--config F]
   session   list|end
   mail      list|retry|drop
   doctor    find what is wrong in the store      [--repair] [--config F] [--json]
@@ -66,6 +67,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return runSession(args, stdout, stderr)
 	case "mail":
 		return runMail(args, stdout, stderr)
+	case "reload":
+		return runReload(args, stdout, stderr)
 	case "doctor":
 		return runDoctor(args, stdout, stderr)
 	case "migrate":

@@ -42,6 +42,9 @@ type process struct {
 	socket  *adminsock.Server
 	ready   *readiness
 
+	certificate certificate // of the public listener
+	reloader    *reloader   // nil: the configuration stays as it is
+
 	workers sync.WaitGroup
 }
 
@@ -104,6 +107,9 @@ func (p *process) serveFront(w http.ResponseWriter, r *http.Request) {
 
 // command runs what came through the admin socket.
 func (p *process) command(ctx context.Context, c adminsock.Command, stdout, stderr io.Writer) int {
+	if len(c.Args) > 0 && c.Args[0] == "reload" {
+		return p.reload(ctx, stdout, stderr)
+	}
 	a := p.enter()
 	defer a.leave()
 	return a.administration().run(ctx, c, stdout, stderr)

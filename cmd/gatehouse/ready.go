@@ -64,14 +64,20 @@ func (r *readiness) serveReady(w http.ResponseWriter, req *http.Request) {
 	_, _ = w.Write([]byte("ready\n"))
 }
 
-// serveReasons is serveReady for the admin listener: it says why.
-func (r *readiness) serveReasons(w http.ResponseWriter, req *http.Request) {
+// serveReasons is serveReady for the admin listener: it says why, and whether the
+// configuration is the one in the file. That it is not is no reason to take the
+// process out of service.
+func (p *process) serveReasons(w http.ResponseWriter, req *http.Request) {
 	answer := struct {
 		Ready   bool              `json:"ready"`
 		Reasons map[string]string `json:"reasons,omitempty"`
+		Reload  *reloaded         `json:"reload,omitempty"` // how the last one ended
 	}{Ready: true}
+	if p.reloader != nil {
+		answer.Reload = p.reloader.last.Load()
+	}
 	status := http.StatusOK
-	if err := r.check(req.Context()); err != nil {
+	if err := p.ready.check(req.Context()); err != nil {
 		status, answer.Ready = http.StatusServiceUnavailable, false
 		reason := "store"
 		if errors.Is(err, errDraining) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -29,11 +28,17 @@ func runServe(args []string, stdout, stderr io.Writer) int {
 	if code, done := parseCommand(flags, serveUsage, args, stdout, stderr); done {
 		return code
 	}
-	cfg, warnings, err := config.Load(*path, os.LookupEnv)
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP) // from now on: one that comes too early must not end the process
+	defer signal.Stop(hangups)
+	watch := &config.Watch{Path: *path, Env: os.LookupEnv}
+	cfg, warnings, err := watch.Load()
 	if err != nil {
 		return failed(stderr, err)
 	}
-	log := newLogger(cfg.Log, stderr)
+	logs := &logs{to: stderr}
+	logs.set(cfg.Log)
+	log := logs.logger()
 	for _, w := range warnings {
 		log.Warn(w.Message, "code", w.Code, "line", w.Line, "key", w.Path)
 	}
@@ -44,22 +49,12 @@ func runServe(args []string, stdout, stderr io.Writer) int {
 		log.Error("the gateway cannot start", "error", err)
 		return exitFailed
 	}
+	a.reloader = newReloader(a.process, watch, logs, hangups)
 	if err := a.serve(ctx, nil); err != nil {
 		log.Error("the gateway has failed", "error", err)
 		return exitFailed
 	}
 	return exitOK
-}
-
-// newLogger logs by the configuration, which is valid.
-func newLogger(cfg config.Log, w io.Writer) *slog.Logger {
-	var level slog.Level
-	_ = level.UnmarshalText([]byte(cfg.Level))
-	o := &slog.HandlerOptions{Level: level}
-	if cfg.Format == "text" {
-		return slog.New(slog.NewTextHandler(w, o))
-	}
-	return slog.New(slog.NewJSONHandler(w, o))
 }
 
 // serve runs the gateway until ctx ends, and closes it. Ready, where there is

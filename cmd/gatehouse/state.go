@@ -62,18 +62,20 @@ func openState(ctx context.Context, cfg *config.Config, log *slog.Logger) (*stat
 	if err != nil {
 		return nil, err
 	}
-	s, err := p.newState(ctx, cfg)
+	s, err := p.newState(ctx, cfg, nil)
 	if err != nil {
 		return nil, errors.Join(err, p.store.Close())
 	}
 	return s, nil
 }
 
-// newState makes the state of a configuration. Errors: store.ErrDown, and keys
-// that do not fit the store.
-func (p *process) newState(ctx context.Context, cfg *config.Config) (*state, error) {
+// newState makes the state of a configuration. Keys that are known are not opened
+// again. Errors: store.ErrDown, and keys that do not fit the store.
+func (p *process) newState(ctx context.Context, cfg *config.Config, known *keys) (*state, error) {
 	s := &state{process: p, cfg: cfg}
-	if err := s.openKeys(ctx); err != nil {
+	if known != nil {
+		s.keys = *known
+	} else if err := s.openKeys(ctx); err != nil {
 		return nil, err
 	}
 	if err := s.wire(); err != nil {

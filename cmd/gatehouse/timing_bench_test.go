@@ -154,7 +154,7 @@ func addKnown(b *testing.B, a *app, name string) {
 	}
 }
 
-func add(b *testing.B, a *app, name string) (id string) {
+func add(b testing.TB, a *app, name string) (id string) {
 	b.Helper()
 	v, err := a.directory.Add(b.Context(), provision.New{Username: name, Email: name + "@acme.example"})
 	if err != nil {

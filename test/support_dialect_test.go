@@ -105,11 +105,11 @@ func (d dialect) tell(t *testing.T) {
 // there, on the page that it wanted.
 func (s *dialectStory) signIn(t *testing.T) {
 	v := newVisitor(t, "")
-	const wanted = "/reports/%7Eq?a=1&b=2&c=%26"
+	const wanted = "/reports/q?a=1&b=2&c=%26"
 	page := v.get(s.front+wanted).wants(t, http.StatusOK)
 	rd := returnField.FindStringSubmatch(page.Text)
-	if rd == nil {
-		t.Fatalf("not the sign-in page:\n%s", page.Text)
+	if at := page.Request.URL.Host; rd == nil || at != s.addr {
+		t.Fatalf("not the sign-in page, at %s:\n%s", at, page.Text)
 	}
 	if n := len(s.app.Requests()); n > 0 {
 		t.Fatalf("%d requests of nobody reached the application", n)

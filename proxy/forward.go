@@ -48,7 +48,7 @@ func (g *Gateway) connect() error {
 		}
 		rt.proxy = &httputil.ReverseProxy{
 			Rewrite:        g.rewrite,
-			Transport:      patient{t, rt.way.timeout},
+			Transport:      patient{t, rt.way.timeout, rt.way.kind == "h2c" || rt.way.kind == "https"},
 			FlushInterval:  flushAfter,
 			BufferPool:     &g.buffers,
 			ModifyResponse: g.answer,
@@ -196,12 +196,15 @@ func validHost(s string) bool {
 
 // answer cleans what the upstream answers.
 func (g *Gateway) answer(resp *http.Response) error {
+	if resp.StatusCode < 100 {
+		return fmt.Errorf("read the answer: status %d", resp.StatusCode) // net/http would panic
+	}
 	g.cookies.refuse(resp.Header)
 	delete(resp.Header, "X-Request-Id") // ours stands
 	x := exchangeOf(resp.Request)
 	x.upstream = max(g.now().Sub(x.sent), 1)
 	x.route.response.apply(resp.Header)
-	resp.Body = x.idle.watch(resp.Body)
+	resp.Body = x.idle.watch(g.cookies.guardTrailers(resp))
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		x.status = resp.StatusCode // written past the exchange, to the connection
 	}
@@ -234,21 +237,32 @@ func (g *Gateway) failed(w http.ResponseWriter, r *http.Request, err error) {
 	g.refuse(x, r, err)
 }
 
-// patient bounds the wait for response headers also while a body is sent.
+// patient bounds the wait for response headers also while a body is sent, and
+// while an HTTP/2 upstream refuses one stream, or connection, after the other:
+// http.Transport would begin again with longer and longer pauses.
 type patient struct {
 	*http.Transport
 	timeout time.Duration
+	again   bool // the upstream may speak HTTP/2
 }
 
 func (p patient) RoundTrip(r *http.Request) (*http.Response, error) {
 	x := exchangeOf(r)
-	if x == nil || x.body == nil {
+	if x == nil || x.body == nil && !p.again {
 		return p.Transport.RoundTrip(r)
 	}
 	ctx, cancel := context.WithCancelCause(r.Context())
-	x.body.start(p.timeout, func() { cancel(auth.ErrUpstreamSlow) })
+	late := func() { cancel(auth.ErrUpstreamSlow) }
+	var stop func()
+	if x.body != nil {
+		x.body.start(p.timeout, late)
+		stop = x.body.stop
+	} else {
+		timer := time.AfterFunc(p.timeout, late)
+		stop = func() { timer.Stop() }
+	}
 	resp, err := p.Transport.RoundTrip(r.WithContext(ctx))
-	x.body.stop()
+	stop()
 	if err != nil {
 		if cause := context.Cause(ctx); errors.Is(cause, auth.ErrUpstreamSlow) {
 			err = cause

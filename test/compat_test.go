@@ -190,11 +190,12 @@ func compatibilities() map[string]func(*testing.T, *moved) {
 		},
 		"callback-forged": func(t *testing.T, m *moved) {
 			v := newVisitor(t, "")
-			before := m.idp.Count("/token")
+			v.look(m.gateway.URL+"/oauth2/start?rd=/").wants(t, http.StatusFound)
+			before := m.idp.Count(badidp.PathToken)
 			if a := v.look(m.gateway.URL + "/oauth2/callback?code=x&state=y"); a.StatusCode < 400 || a.StatusCode > 499 {
 				t.Errorf("a forged callback: %s", a.Status)
 			}
-			if n := m.idp.Count("/token"); n != before {
+			if n := m.idp.Count(badidp.PathToken); n != before {
 				t.Error("its code was redeemed")
 			}
 		},

@@ -61,6 +61,9 @@ func (t *translation) connection() {
 	}
 	if p.closed != "" {
 		n.note("%s", t.close("%s = %.40q: it %s", shown, kind, p.closed))
+		if login, loginShown := t.set("login_url"); kind == "github" && loginShown {
+			n.note("%s: if that is Gitea or Forgejo, which speak OpenID Connect, have oauth2-proxy's provider be oidc, with their URL as oidc_issuer_url, and write this anew", login)
+		}
 		n.note("There is no connection here for: %s", strings.Join(t.narrowing(), ", "))
 		return
 	}

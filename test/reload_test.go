@@ -8,6 +8,7 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptrace"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -335,4 +336,31 @@ func TestReloadAndWhatIsOpen(t *testing.T) {
 	// Nobody's stream, on a route that is no longer everybody's.
 	reload(proxyText("", []string{"path: /, upstream: " + open.URL}, acme))
 	ended(t, open, 1)
+}
+
+// TestReloadAndTheMail: what waits to be sent goes by the server of now, and links
+// are mailed as soon as there is one.
+func TestReloadAndTheMail(t *testing.T) {
+	t.Parallel()
+	away, s := servers.NewSMTP(t, false), servers.StartSMTP(t, false)
+	app := servers.StartApp(t)
+	g := servers.StartGateway(t, binary, localOnly(app.URL, mailTo(away, "")))
+	addUser(t, g, "ada", "--email", "ada@corp.example")
+	servers.WaitFor(t, "the mail to fail", func(context.Context) bool { all := queued(t, g); return len(all) == 1 && all[0].Attempts > 0 })
+	reload := func(more ...string) {
+		t.Helper()
+		g.WriteConfig(t, localOnly(app.URL, more...))
+		run(t, g, "reload")
+	}
+	reload(mailTo(s, ""))
+	s.Wait(t, 1)
+	reload()
+	if r := g.Run(t, "", "mail", "list", "--config", g.Config); r.Code != 1 || !strings.Contains(r.Stderr, "no mail is sent") {
+		t.Errorf("mail list without a server of mails: %+v", r)
+	}
+	reload(mailTo(s, ""))
+	newVisitor(t, "").post(g.URL+"/oauth2/reset", url.Values{"username": {"ada"}}).wants(t, http.StatusOK)
+	if m := s.Wait(t, 2)[1]; !linkInMail.MatchString(m.Text) {
+		t.Errorf("not a link:\n%s", m.Text)
+	}
 }

@@ -358,3 +358,60 @@ func TestReloadOfTheLog(t *testing.T) {
 		t.Error("everything is logged")
 	}
 }
+
+// TestReloadOfKeys: a rotation needs no restart, and keys that would not open the
+// store are refused by the server that runs, as they would be by one that starts.
+func TestReloadOfKeys(t *testing.T) {
+	t.Parallel()
+	r := runServer(t, "secrets: {keys: []}\nroutes: [{path: /, upstream: \"static:202\"}]\n")
+	cookie := sessionCookie(t, r.app)
+	works := func() {
+		t.Helper()
+		req, err := http.NewRequest("GET", r.url+"/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.AddCookie(cookie)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode != 202 {
+			t.Errorf("the session: %d, want 202", resp.StatusCode)
+		}
+	}
+	list := func(keys ...string) string {
+		for i, k := range keys {
+			keys[i] = strings.Repeat(k, 32)
+		}
+		return "keys: [" + strings.Join(keys, ", ") + "]"
+	}
+	works()
+	now := "keys: []"
+	for i, step := range []struct {
+		keys    string
+		refused string
+	}{
+		{keys: list("a")}, // those that were generated go on opening
+		{keys: list("b", "a")},
+		{keys: list("b")},
+		{keys: list("c"), refused: "secrets.keys: open the index key"},
+		{keys: list("c", "a"), refused: "secrets.keys: open the index key"},
+		{keys: list("c", "b")},
+	} {
+		before := r.process.current.Load()
+		err := r.rewrite(t, now, step.keys)
+		now = step.keys
+		if refused := err != nil; refused != (step.refused != "") || refused && !strings.Contains(err.Error(), step.refused) {
+			t.Errorf("step %d: %v, want one of %q", i, err, step.refused)
+		}
+		if kept := before == r.process.current.Load(); kept != (step.refused != "") {
+			t.Errorf("step %d: the configuration before is kept: %v", i, kept)
+		}
+		works()
+	}
+	if strings.Contains(r.log.String(), strings.Repeat("c", 32)) {
+		t.Error("a key is in the log")
+	}
+}

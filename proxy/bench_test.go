@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gatehouse/internal/config"
+	"gatehouse/internal/metrics"
 )
 
 // benchmark sends keep-alive requests of a signed-in person to h.
@@ -42,8 +43,9 @@ func kibibyte(b *testing.B) *httptest.Server {
 	return s
 }
 
-// BenchmarkProxied compares an authenticated request with the bare tuned
-// ReverseProxy; run both, several times, and compare the minima.
+// BenchmarkProxied compares an authenticated request, counted for Prometheus and
+// not, with the bare tuned ReverseProxy; run them several times, and compare the
+// minima.
 func BenchmarkProxied(b *testing.B) {
 	app := kibibyte(b)
 	b.Run("bare", func(b *testing.B) {
@@ -59,13 +61,18 @@ func BenchmarkProxied(b *testing.B) {
 			Transport: t, BufferPool: pool,
 		})
 	})
-	b.Run("gateway", func(b *testing.B) {
-		cfg := defaults()
-		cfg.Routes = to(app.URL, config.Route{Path: "/", Access: anyone}, config.Route{Path: "/admin/", Access: staff})
-		f := newGateway(b, cfg, somebody())
-		f.Log = slog.New(slog.DiscardHandler)
-		benchmark(b, f.Gateway)
-	})
+	for name, measured := range map[string]bool{"gateway": false, "measured": true} {
+		b.Run(name, func(b *testing.B) {
+			cfg := defaults()
+			cfg.Routes = to(app.URL, config.Route{Path: "/", Access: anyone}, config.Route{Path: "/admin/", Access: staff})
+			f := newGateway(b, cfg, somebody())
+			f.Log = slog.New(slog.DiscardHandler)
+			if m := metrics.New("", time.Now()); measured {
+				f.Measure(func(route string) Meter { return m.Route(route) })
+			}
+			benchmark(b, f.Gateway)
+		})
+	}
 }
 
 func BenchmarkJudge(b *testing.B) {

@@ -184,6 +184,23 @@ func TestEachRequestIsSeenOnce(t *testing.T) {
 		{"body", func() {
 			f.raw(t, "POST /x HTTP/1.1\r\nHost: app.example\r\nConnection: close\r\nCookie: _gatehouse=bob\r\nContent-Length: 5\r\n\r\nhello")
 		}, "app.example/ allowed 200 upstream", "", fields{"connection": "acme", "bytes_in": 5.0}},
+		{"HTTP/2", func() {
+			h2 := &http.Transport{Protocols: new(http.Protocols)}
+			h2.Protocols.SetUnencryptedHTTP2(true)
+			defer h2.CloseIdleConnections()
+			req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+f.addr+"/x", strings.NewReader("hello"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Host = "app.example"
+			req.AddCookie(&http.Cookie{Name: "_gatehouse", Value: "ann"})
+			resp, err := h2.RoundTrip(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+		}, "app.example/ allowed 200 upstream", "", fields{"host": "app.example", "bytes_in": 5.0, "bytes": 11.0}},
 		{"public", get("/public/x", ""), "app.example/public/ public 200 upstream", "", nil},
 		{"informational answer", func() {
 			c := begun("/hints", "204 No Content")

@@ -89,6 +89,34 @@ func verdicts(route, verdict string) string {
 	return fmt.Sprintf("forward_auth_verdicts_total{route=%q,verdict=%q}", route, verdict)
 }
 
+// unwell fails the test unless /ready of the admin listener has that status and
+// these are the components with which something is wrong, each with a reason
+// and what to do.
+func unwell(t testing.TB, g *servers.Gateway, status int, want ...string) {
+	t.Helper()
+	r := newVisitor(t, "").look("http://"+g.Admin+"/ready").wants(t, status)
+	var answer struct {
+		Ready      bool
+		Components []struct {
+			Component, Reason, Do string
+			OK                    bool
+		}
+	}
+	decode(t, r.Text, &answer)
+	var got []string
+	for _, c := range answer.Components {
+		if c.OK == (c.Reason != "") || c.OK == (c.Do != "") {
+			t.Errorf("%s: reason %q, to do %q", c.Component, c.Reason, c.Do)
+		}
+		if !c.OK {
+			got = append(got, c.Component)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" || answer.Ready != (status == http.StatusOK) || len(answer.Components) < 3 {
+		t.Errorf("unwell components (-want +got):\n%s%s", diff, r.Text)
+	}
+}
+
 // TestMetrics: what happens is counted, each thing once and by what it was,
 // and nothing else; a stranger adds no series.
 func TestMetrics(t *testing.T) {
@@ -158,6 +186,13 @@ func TestMetrics(t *testing.T) {
 			defer idp.SetFault("")
 			newVisitor(t, "new").start(g, "acme", "/").wants(t, 502)
 		}, counts{requested(own, "own", "3xx"): 1, requested(own, "own", "5xx"): 1, signIns("acme", "provider_down"): 1}},
+		{"its component", func() {
+			unwell(t, g, http.StatusOK, "connection acme") // others still serve: it is ready
+		}, counts{}},
+		{"the provider is back", func() { newVisitor(t, "new").start(g, "acme", "/").wants(t, 200) }, counts{
+			requested(own, "own", "3xx"): 2, requested(all, "allowed", "2xx"): 1, signIns("acme", "success"): 1, provisioned("acme", "unchanged"): 1,
+		}},
+		{"its component again", func() { unwell(t, g, http.StatusOK) }, counts{}},
 		{"a wrong password", func() { pat.password(g, "pat", "hush").wants(t, 401) }, counts{
 			requested(own, "own", "4xx"): 1, signIns("local", "wrong_password"): 1,
 		}},
@@ -274,6 +309,7 @@ func TestMetricsOfAStoreThatIsDown(t *testing.T) {
 			t.Errorf("%s is 0", name)
 		}
 	}
+	unwell(t, g, http.StatusOK)
 	redis.Kill()
 	pat.look(g.URL+"/").wants(t, http.StatusServiceUnavailable)
 	want := counts{requested("/", "store_down", "5xx"): 1}
@@ -288,6 +324,10 @@ func TestMetricsOfAStoreThatIsDown(t *testing.T) {
 	if name := `store_errors_total{operation="get",reason="down"}`; now[name] == 0 {
 		t.Errorf("%s is 0", name)
 	}
+	servers.WaitFor(t, "readiness to be looked at again", func(context.Context) bool {
+		return pat.look(g.URL+"/ready").StatusCode == http.StatusServiceUnavailable
+	})
+	unwell(t, g, http.StatusServiceUnavailable, "store")
 	if name := `store_errors_total{operation="get",reason="contention"}`; now[name] != 0 {
 		t.Errorf("%s is %v", name, now[name])
 	}

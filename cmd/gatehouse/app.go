@@ -164,7 +164,7 @@ func (a *app) own() (http.Handler, error) {
 		Trusted:     func(r *http.Request) bool { return clientip.From(r.Context()).Trusted },
 		Client:      func(r *http.Request) netip.Addr { return clientip.From(r.Context()).Client },
 		Log:         a.log,
-		Count:       a.metrics.SignIn,
+		Count:       a.signedIn,
 	}
 	for _, kind := range a.factors.Kinds {
 		flow.Factors = append(flow.Factors, kind)

@@ -44,7 +44,7 @@ func (s *state) outbox(public *url.URL) (*mail.Outbox, error) {
 		server.Hello = public.Hostname()
 	}
 	return mail.New(mail.Config{
-		Store: s.store, Sealer: s.keyring, Sender: server, Log: s.log, Count: s.metrics.Mail,
+		Store: s.store, Sealer: s.keyring, Sender: server, Log: s.log, Count: s.mailed,
 		Site: mail.Site{
 			Name: s.cfg.MFA.TOTP.Issuer, URL: s.cfg.Server.PublicURL,
 			Account: s.cfg.Server.PublicURL + s.cfg.Server.Prefix + "/account",

@@ -44,6 +44,7 @@ type process struct {
 
 	certificate certificate // of the public listener
 	reloader    *reloader   // nil: the configuration stays as it is
+	troubles    troubles    // of what does not make it unready
 
 	workers sync.WaitGroup
 }

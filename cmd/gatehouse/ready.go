@@ -64,20 +64,23 @@ func (r *readiness) serveReady(w http.ResponseWriter, req *http.Request) {
 	_, _ = w.Write([]byte("ready\n"))
 }
 
-// serveReasons is serveReady for the admin listener: it says why, and whether the
-// configuration is the one in the file. That it is not is no reason to take the
-// process out of service.
+// serveReasons is serveReady for the admin listener: it says why, how each
+// component is, and whether the configuration is the one in the file. That it is
+// not is no reason to take the process out of service.
 func (p *process) serveReasons(w http.ResponseWriter, req *http.Request) {
 	answer := struct {
-		Ready   bool              `json:"ready"`
-		Reasons map[string]string `json:"reasons,omitempty"`
-		Reload  *reloaded         `json:"reload,omitempty"` // how the last one ended
+		Ready      bool              `json:"ready"`
+		Reasons    map[string]string `json:"reasons,omitempty"`
+		Components []component       `json:"components"`
+		Reload     *reloaded         `json:"reload,omitempty"` // how the last one ended
 	}{Ready: true}
 	if p.reloader != nil {
 		answer.Reload = p.reloader.last.Load()
 	}
 	status := http.StatusOK
-	if err := p.ready.check(req.Context()); err != nil {
+	err := p.ready.check(req.Context())
+	answer.Components = p.components(err, answer.Reload)
+	if err != nil {
 		status, answer.Ready = http.StatusServiceUnavailable, false
 		reason := "store"
 		if errors.Is(err, errDraining) {

@@ -56,12 +56,12 @@ type Config struct {
 // What happens to a mail: it is queued, or rejected where too many wait; then
 // each attempt has it sent, retried or refused for good, unless it expires.
 const (
-	countQueued   = "queued"
-	countRejected = "rejected"
-	countSent     = "sent"
-	countRetried  = "retried"
-	countRefused  = "refused"
-	countExpired  = "expired"
+	CountQueued   = "queued"
+	CountRejected = "rejected"
+	CountSent     = "sent"
+	CountRetried  = "retried"
+	CountRefused  = "refused"
+	CountExpired  = "expired"
 )
 
 // Outbox keeps mails until they are sent. It is safe for concurrent use.
@@ -119,12 +119,12 @@ func (o *Outbox) queue(ctx context.Context, m message) error {
 	})
 	if err != nil {
 		if errors.Is(err, ErrFull) {
-			o.Count(countRejected)
+			o.Count(CountRejected)
 			_ = o.Store.Delete(ctx, bodyPrefix+id) // it expires anyway
 		}
 		return trouble("queue mail", err)
 	}
-	o.Count(countQueued)
+	o.Count(CountQueued)
 	select {
 	case o.wake <- struct{}{}:
 	default:

@@ -111,7 +111,7 @@ func (o *Outbox) update(ctx context.Context, shard string, f func(*queue) error)
 	})
 	if err == nil {
 		for _, e := range over {
-			o.Count(countExpired)
+			o.Count(CountExpired)
 			o.Log.WarnContext(ctx, "a mail was not sent in the time that it was good for", "mail", e.ID, "kind", e.Kind, "attempts", e.Attempts, "error", e.Error)
 		}
 	}

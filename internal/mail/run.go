@@ -131,13 +131,13 @@ func (o *Outbox) deliver(ctx context.Context, id string) bool {
 	}
 	switch {
 	case err == nil:
-		o.Count(countSent)
+		o.Count(CountSent)
 		o.Log.InfoContext(ctx, "mail sent", "mail", id, "kind", e.Kind, "attempts", e.Attempts)
 	case refused:
-		o.Count(countRefused)
+		o.Count(CountRefused)
 		o.Log.WarnContext(ctx, "a mail was refused for good; gatehouse mail list shows it", "mail", id, "kind", e.Kind, "error", said)
 	default:
-		o.Count(countRetried)
+		o.Count(CountRetried)
 		o.Log.WarnContext(ctx, "a mail could not be sent; it is tried again", "mail", id, "kind", e.Kind, "attempts", e.Attempts, "in", wait(e.Attempts).String(), "error", said)
 		return false
 	}

@@ -36,8 +36,9 @@ type decided struct {
 	id, method, host, path string
 	original               original
 	at                     time.Time
-	route                  *route // nil: none
-	further                *rule  // nil: none
+	route, asked           *admission // copies; nil: none
+	further                *rule      // nil: none
+	refusal                error      // why no rule was asked; nil: one was
 	who                    asker
 	verdict, reason        string
 	status                 int
@@ -60,7 +61,9 @@ type Judged struct {
 	Connection string   `json:"connection,omitempty"`
 	AMR        []string `json:"amr,omitempty"`
 	ACR        string   `json:"acr,omitempty"`
-	// Decision is that of the route; nil where none was found.
+	// Detail is why no rule was asked, of a question that cannot be judged.
+	Detail string `json:"detail,omitempty"`
+	// Decision is that of the rules; nil where none was asked.
 	Decision *Decision `json:"decision,omitempty"`
 }
 
@@ -81,11 +84,17 @@ func (d *Decisions) note(x *exchange, r *http.Request) {
 	n := decided{
 		id: x.id, original: x.original,
 		method: brief(r.Method, len(r.Method)), host: brief(r.Host, len(r.Host)), path: brief(x.target.path, len(r.RequestURI)),
-		at: x.start, route: x.route, further: x.further, who: by(x.person, x.peer),
+		at: x.start, further: x.inquiry.further, refusal: x.inquiry.refusal, who: by(x.person, x.peer),
 		verdict: x.verdict, reason: x.reason, status: x.status,
 	}
-	if x.judged != nil || n.route != nil && n.route.own {
-		n.route = x.judged // nil: a question about the session alone
+	switch {
+	case x.inquiry.route != nil:
+		n.route = x.inquiry.route.admissionOnly()
+	case x.route != nil && !x.route.own:
+		n.route = x.route.admissionOnly()
+	}
+	if x.inquiry.asked != nil {
+		n.asked = x.inquiry.asked.admissionOnly()
 	}
 	if n.original != (original{}) { // parts of headers, which may be long
 		for _, text := range []*string{&n.original.method, &n.original.host, &n.original.path} {
@@ -94,7 +103,7 @@ func (d *Decisions) note(x *exchange, r *http.Request) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if x.verdict == verdictForbidden {
+	if x.verdict == verdictForbidden && x.person != nil {
 		d.refused.add(n)
 	} else {
 		d.other.add(n)
@@ -158,20 +167,47 @@ func (n decided) judged() Judged {
 	if p := n.who.person; p != nil {
 		j.User, j.Connection, j.AMR, j.ACR = p.User, p.Connection, p.AMR, p.ACR
 	}
-	var made Decision
-	if n.route != nil {
-		made = n.route.decide(n.who)
-	}
-	if n.further != nil && n.who.person != nil {
-		made.Rule = append(made.Rule, n.further.reasons(n.who)...)
-		if !n.further.admits(n.who) {
-			made.Outcome, made.StepUp = Refused, false
-		} else if made.Outcome == "" {
-			made.Outcome = Admitted
-		}
-	}
-	if made.Outcome != "" {
-		j.Decision = &made
+	j.Decision = n.decision()
+	if n.refusal != nil {
+		j.Detail = n.refusal.Error()
 	}
 	return j
+}
+
+// decision is what the rules said; nil where none was asked.
+func (n decided) decision() *Decision {
+	switch n.verdict {
+	case verdictStoreDown, verdictMalformed, verdictNotFound, verdictMethod, verdictInternal:
+		return nil
+	}
+	if n.refusal != nil {
+		return nil
+	}
+	d := Decision{Outcome: SignIn}
+	if n.who.person != nil {
+		d.Outcome = Admitted
+	}
+	if n.route != nil {
+		d = n.route.decide(n.who)
+	}
+	add := func(r *rule) {
+		if r == nil || n.who.person == nil {
+			return
+		}
+		d.Rule = append(d.Rule, r.reasons(n.who)...)
+		if !r.admits(n.who) {
+			d.Outcome, d.StepUp = Refused, false
+		}
+	}
+	if n.asked != nil {
+		add(n.asked.access)
+	}
+	add(n.further)
+	return &d
+}
+
+// admissionOnly is a copy that holds on to nothing of the route's configuration.
+func (rt *route) admissionOnly() *admission {
+	m := rt.admission
+	return &m
 }

@@ -37,8 +37,8 @@ type exchange struct {
 	tunnel  *tunnel      // nil: not upgraded
 	trace   string       // id of the trace that the request is part of; "": none
 	verdict string       // what was decided; "": nothing yet
-	judged  *route       // of the original request, where this one asks for the verdict about it
-	further *rule        // what the asking proxy wants beside the route's rule; nil: nothing
+	inquiry inquiry      // what an asking proxy wants to know; zero: nothing
+	refused bool         // nothing may tell an asking proxy that it may pass
 	reason  string       // why it was refused: a stable code
 	err     error        // what was malformed; nil: the reason says it all
 
@@ -97,6 +97,10 @@ func (x *exchange) WriteHeader(status int) {
 		x.ResponseWriter.WriteHeader(status)
 		return
 	}
+	if x.refused && status < 300 {
+		// Whoever asks for a verdict would take it for one.
+		status = http.StatusForbidden
+	}
 	if x.status == 0 {
 		x.status = status
 	}
@@ -105,7 +109,7 @@ func (x *exchange) WriteHeader(status int) {
 
 func (x *exchange) Write(p []byte) (int, error) {
 	if x.status == 0 {
-		x.status = http.StatusOK
+		x.WriteHeader(http.StatusOK)
 	}
 	n, err := x.ResponseWriter.Write(p)
 	x.bytes += int64(n)
@@ -157,8 +161,8 @@ func (x *exchange) log(r *http.Request, log *slog.Logger, took time.Duration) {
 	if x.route != nil {
 		attrs = append(attrs, slog.String("route", x.route.name))
 	}
-	if x.judged != nil {
-		attrs = append(attrs, slog.String("judged_route", x.judged.name))
+	if judged := x.inquiry.route; judged != nil && judged != x.route {
+		attrs = append(attrs, slog.String("judged_route", judged.name))
 	}
 	if x.person != nil {
 		attrs = append(attrs, slog.String("user", shown(x.person.User)), slog.String("connection", x.person.Connection))

@@ -64,6 +64,7 @@ func (g *Gateway) verdict(r *http.Request) (*auth.Person, error) {
 // inquiry is what another proxy wants to know.
 type inquiry struct {
 	route   *route // of the original request; nil: any session will do
+	asked   *route // at which the question came, where its rule must admit as well; nil: it need not
 	further *rule  // must admit as well; nil: nothing more is asked
 	refusal error  // why there can be no positive verdict
 }
@@ -86,16 +87,13 @@ func (g *Gateway) decide(r *http.Request, q inquiry) (*auth.Person, error) {
 	}
 	meter.Asked(verdict)
 	if x := exchangeOf(r); x != nil {
-		x.verdict, x.further = verdict, q.further
-		if q.route != x.route {
-			x.judged = q.route
-		}
+		x.verdict, x.inquiry = verdict, q
 	}
 	return p, err
 }
 
 func (g *Gateway) decision(r *http.Request, q inquiry) (*auth.Person, error) {
-	if q.refusal == nil && q.route != nil && q.further == nil && q.route.isPublic(by(nil, clientip.From(r.Context()))) {
+	if q.refusal == nil && q.route != nil && q.asked == nil && q.further == nil && q.route.isPublic(by(nil, clientip.From(r.Context()))) {
 		return nil, nil
 	}
 	_, p, err := g.Sessions.Authenticate(r)
@@ -116,6 +114,12 @@ func (g *Gateway) decision(r *http.Request, q inquiry) (*auth.Person, error) {
 		return nil, auth.ErrForbidden
 	case q.route != nil && !q.route.admits(who):
 		return nil, q.route.forbids(who)
+	case q.asked != nil && !q.asked.access.admits(who):
+		// Of the page that they come back to another rule decides, so no sign-in
+		// can be raised to this one.
+		forbidden := q.asked.forbids(who)
+		forbidden.Raise = nil
+		return nil, forbidden
 	case q.further != nil && !q.further.admits(who):
 		return nil, &auth.Forbidden{Missing: q.further.missing(who)}
 	}

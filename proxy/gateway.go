@@ -39,10 +39,12 @@ type Errors interface {
 // Gateway is the handler of the public listener. New compiles the
 // configuration; the exported fields are set before the first request.
 type Gateway struct {
-	Sessions  Authenticator
-	Own       http.Handler // Gatehouse's prefix, /ping, /ready, /.well-known/gatehouse/; ForwardAuth among them
-	Pages     Errors
-	StepUp    http.HandlerFunc // answers a person whom more proof would let in; nil: they are refused like others
+	Sessions Authenticator
+	Own      http.Handler // Gatehouse's prefix, /ping, /ready, /.well-known/gatehouse/; ForwardAuth among them
+	Pages    Errors
+	// StepUp answers a person whom more proof would let in, and never with a
+	// status below 300; nil: they are refused like others.
+	StepUp    func(w http.ResponseWriter, r *http.Request, refused *auth.Forbidden)
 	Decisions *Decisions       // nil: none is remembered
 	Log       *slog.Logger     // nil: slog.Default
 	Now       func() time.Time // nil: time.Now
@@ -257,7 +259,7 @@ func (g *Gateway) admit(x *exchange, r *http.Request, rt *route) (*auth.Person, 
 
 // refuse answers with what err means.
 func (g *Gateway) refuse(x *exchange, r *http.Request, err error) {
-	x.verdict, x.reason = verdictOf(err), web.Code(err)
+	x.verdict, x.reason, x.refused = verdictOf(err), web.Code(err), true
 	if errors.Is(err, auth.ErrMalformed) {
 		x.err = err
 	}
@@ -269,12 +271,21 @@ func (g *Gateway) refuse(x *exchange, r *http.Request, err error) {
 		// it answers.
 		h.Set("Connection", "close")
 	}
+	r = x.introduce(r)
+	if x.original != (original{}) {
+		r = r.WithContext(web.WithOriginal(r.Context(), g.origin(), g.Site.Choose(r, "", x.peer.Trusted)))
+	}
+	forbidden, would := raisable(err)
 	switch {
 	case errors.Is(err, auth.ErrUnauthenticated) && !errors.Is(err, auth.ErrStoreDown):
-		g.unauthenticated(x, x.introduce(r))
+		g.unauthenticated(x, r)
 		return
-	case raises(err) && g.StepUp != nil && g.navigation(x, r):
-		g.StepUp(x, x.introduce(r))
+	case would && g.StepUp != nil && g.navigation(x, r):
+		if x.original != (original{}) {
+			g.sendTo(x, r, "/step_up")
+			return
+		}
+		g.StepUp(x, r, forbidden)
 		return
 	case errors.Is(err, auth.ErrMethodNotAllowed):
 		h.Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
@@ -282,8 +293,11 @@ func (g *Gateway) refuse(x *exchange, r *http.Request, err error) {
 		// Who sends what has two readings may have framed it so too.
 		h.Set("Connection", "close")
 	}
-	g.Pages.Error(x, x.introduce(r), err)
+	g.Pages.Error(x, r, err)
 }
+
+// origin is that of public_url.
+func (g *Gateway) origin() string { return g.public.Scheme + "://" + g.public.Host }
 
 func (g *Gateway) now() time.Time {
 	if g.Now == nil {

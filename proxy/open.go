@@ -60,7 +60,7 @@ func (o *Exchanges) leave(x *exchange) {
 	x.cancel(nil)
 }
 
-// due returns the exchanges that were last looked at before t.
+// due returns the exchanges that began before t.
 func (o *Exchanges) due(t time.Time) (due []*exchange) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

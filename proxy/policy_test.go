@@ -146,6 +146,7 @@ func TestRaise(t *testing.T) {
 		{"a level and a group", config.Access{Groups: []string{"staff"}, ACR: []string{"gold"}}, nil, &auth.Raise{ACR: []string{"gold"}}},
 		{"a level and a group of others", config.Access{Groups: []string{"admins"}, ACR: []string{"gold"}}, nil, nil},
 		{"not that level", config.Access{ACR: []string{"gold", "lead"}, Not: &config.Access{ACR: []string{"lead"}}}, nil, &auth.Raise{ACR: []string{"gold"}}},
+		{"a factor, and not by text message", config.Access{AMR: []string{"mfa"}, Not: &config.Access{AMR: []string{"sms"}}}, &auth.Raise{Factors: every}, &auth.Raise{}},
 		{"a group of others", config.Access{Groups: []string{"admins"}}, nil, nil},
 		{"a method that no factor is", config.Access{AMR: []string{"face"}}, nil, &auth.Raise{}},
 	} {

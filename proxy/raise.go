@@ -47,10 +47,14 @@ func (r *rule) raise(a asker) *auth.Raise {
 	return &raise
 }
 
-// named are the values that the rule has anywhere for a kind of requirement.
+// named are the values that the rule asks for of a kind of requirement. What
+// must not hold is asked of nobody.
 func (r *rule) named(kind string) []string {
-	if r.kind == kind {
+	switch r.kind {
+	case kind:
 		return r.values
+	case auth.RequireNot:
+		return nil
 	}
 	var all []string
 	for i := range r.parts {
@@ -73,8 +77,8 @@ func (g *Gateway) Forbids(r *http.Request, address string, p *auth.Person) *auth
 	return at.route.forbids(who)
 }
 
-// raises reports whether a further sign-in would let in whom err refuses.
-func raises(err error) bool {
+// raisable is err where a further sign-in would let in whom it refuses.
+func raisable(err error) (forbidden *auth.Forbidden, would bool) {
 	forbidden, ok := errors.AsType[*auth.Forbidden](err)
-	return ok && forbidden.Raise != nil
+	return forbidden, ok && forbidden.Raise != nil
 }

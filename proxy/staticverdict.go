@@ -45,7 +45,7 @@ func (g *Gateway) grant(x *exchange, r *http.Request) error {
 			// client's, who names a public path to have another one opened. At
 			// "/", where Traefik and Caddy are told to ask, a public route is
 			// public.
-			q.further = x.route.access
+			q.asked = x.route
 		}
 	}
 	p, err := g.decide(r, q)

@@ -11,24 +11,29 @@ import (
 // unauthenticated sends a person to the sign-in page and tells a program
 // where it is.
 func (g *Gateway) unauthenticated(x *exchange, r *http.Request) {
-	base := g.public.Scheme + "://" + g.public.Host
 	if !g.navigation(x, r) {
-		g.Pages.Unauthenticated(x, r, base+g.prefix+"/sign_in")
+		g.Pages.Unauthenticated(x, r, g.origin()+g.prefix+"/sign_in")
 		return
 	}
+	g.sendTo(x, r, "/sign_in")
+}
+
+// sendTo redirects a person to an endpoint of ours, from where they come back to
+// what they have asked for now.
+func (g *Gateway) sendTo(x *exchange, r *http.Request, endpoint string) {
 	host := r.Host
 	if x.peer.Trusted {
 		if v, ok := single(r.Header, "X-Forwarded-Host"); ok && validHost(v) {
 			host = v
 		}
 	}
-	at := g.prefix + "/sign_in"
+	at := g.prefix + endpoint
 	here, _ := normalHost(host)
 	public, _ := normalHost(g.public.Host)
 	if here != public || x.original != (original{}) {
 		// Sign-ins run on public_url. What a proxy passes on is absolute too:
 		// Traefik would complete a path with the address at which it asked.
-		at = base + at
+		at = g.origin() + at
 	}
 	at += "?rd=" + url.QueryEscape(g.Site.Choose(r, "", x.peer.Trusted))
 	x.Header().Set("Location", at)

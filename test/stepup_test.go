@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -206,4 +207,48 @@ func TestStepUpLocally(t *testing.T) {
 	run(t, g, "user", "reset-mfa", "ann")
 	thief.step(g).leads(t, "/oauth2/sign_in") // all sessions have ended, and their proofs
 	thief.look(g.URL+"/factor/x", api...).wants(t, http.StatusUnauthorized)
+}
+
+// TestStepUpOfAQuestion: another proxy asks, and hands its client whatever it is
+// answered but a status below 300, which means that it may pass. Attack: have
+// the way back be another one than the page that was judged.
+func TestStepUpOfAQuestion(t *testing.T) {
+	t.Parallel()
+	g := servers.StartGateway(t, binary, proxyText("trusted_proxies: [127.0.0.1]", []string{
+		`path: /, upstream: "static:202"`,
+		`path: /factor/, upstream: "static:202", access: {amr: [mfa]}, contact: "the desk"`,
+		`path: /admin/, upstream: "static:202", access: {groups: [admins]}`,
+	}))
+	kim := newLocal(t, g, "kim")
+	page := []string{"Accept", "text/html", "X-Forwarded-Method", "GET", "X-Forwarded-Host", g.Addr}
+	about := func(uri string) []string { return append(slices.Clone(page), "X-Forwarded-Uri", uri) }
+	long := "/factor/x?" + strings.Repeat("x", 5000)
+
+	at := kim.look(g.URL+"/", about("/factor/x")...).wants(t, http.StatusFound).Header.Get("Location")
+	if want := g.URL + "/oauth2/step_up?rd=%2Ffactor%2Fx"; at != want {
+		t.Errorf("leads to %s, want %s", at, want)
+	}
+	kim.look(at).leads(t, "/oauth2/prove")
+	for name, r := range map[string]reply{
+		"a target that leads nowhere": kim.look(g.URL+"/", about(long)...),
+		"another way back":            kim.look(g.URL+"/", append(about("/factor/x"), "X-Auth-Request-Redirect", "/")...),
+		"asked about itself":          kim.look(g.URL + long),
+		"and with another way back":   kim.look(g.URL+"/factor/x", "X-Auth-Request-Redirect", "/"),
+	} {
+		if r.StatusCode < 300 {
+			t.Errorf("%s: %s, so that it may pass", name, r.Status)
+		}
+	}
+
+	// What is shown where the application is leads to public_url, and back.
+	var told struct {
+		StepUp string `json:"step_up"`
+	}
+	decode(t, kim.look(g.URL+"/", append(about("/factor/x"), "X-Requested-With", "x")...).wants(t, http.StatusForbidden).Text, &told)
+	if told.StepUp != at {
+		t.Errorf("a program is told %q, want %q", told.StepUp, at)
+	}
+	kim.look(g.URL+"/", about("/admin/x")...).says(t, http.StatusForbidden, `href="`+g.URL+`/oauth2/sign_out?rd=%2Fadmin%2Fx"`)
+	// Of the page that was wanted another rule decides: nothing can be raised.
+	kim.look(g.URL+"/factor/", about("/")...).says(t, http.StatusForbidden, "a sign-in with a second factor", "ask the desk")
 }

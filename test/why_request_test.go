@@ -106,6 +106,12 @@ func TestDecisionOfARequest(t *testing.T) {
 			t.Errorf("about another request: %+v", j)
 		}
 	}
+	// A question that cannot be judged is refused, and no rule was asked.
+	two := kim.look(g.URL+"/oauth2/auth", "X-Forwarded-Uri", "/pay/", "X-Original-Uri", "/open/").wants(t, http.StatusForbidden)
+	r := g.Run(t, "", "why", "--request", two.Header.Get("X-Request-Id"), "--config", g.Config)
+	if r.Code != 1 || !strings.Contains(r.Stdout, "the headers disagree about the path") || strings.Contains(r.Stdout, "may pass") {
+		t.Errorf("ends with %d:\n%s%s", r.Code, r.Stdout, r.Stderr)
+	}
 	own := kim.look(g.URL + "/oauth2/userinfo").Header.Get("X-Request-Id")
 	if r := g.Run(t, "", "why", "--request", own, "--config", g.Config); r.Code != 1 || !strings.Contains(r.Stderr, "remembers no request with that id") {
 		t.Errorf("ends with %d: %s", r.Code, r.Stderr)

@@ -20,25 +20,42 @@ const (
 )
 
 // stepUp is GET step_up: whoever has come to know of a refusal elsewhere, from
-// another proxy or by a program, comes here with the page that they want.
+// another proxy or by a program, comes here with the page that they want. What
+// is wanted is worked out of the route of that page: no parameter says it, which
+// a link of somebody else's could.
 func (f *Flow) stepUp(w http.ResponseWriter, r *http.Request) (reached, error) {
 	rd := f.returnTo(r, r.URL.Query().Get("rd"))
 	if f.elsewhere(r) {
 		f.stepUpAtHome(w, r, rd)
 		return reached{}, nil
 	}
-	return reached{}, f.raiseTo(w, r, rd)
+	sess, person, err := f.Sessions.Authenticate(r)
+	if err != nil {
+		return reached{}, f.firstSignIn(w, r, rd, err)
+	}
+	if forbidden := f.forbids(r, rd, person); forbidden != nil {
+		return reached{}, f.raiseTo(w, r, sess, forbidden, rd)
+	}
+	// A link, and no redirect: another proxy, with rules of its own, may have sent
+	// the person here, and would again.
+	f.Pages.Enough(w, r, rd)
+	return reached{}, nil
 }
 
 // Refused answers a person whom a route refuses, and whom further proof would
-// let in, at the URL that they have asked for.
-func (f *Flow) Refused(w http.ResponseWriter, r *http.Request) {
+// let in, at the URL that they have asked for. The answer is a redirect or an
+// error: another proxy that asked could take anything else for a yes.
+func (f *Flow) Refused(w http.ResponseWriter, r *http.Request, forbidden *auth.Forbidden) {
 	rd := f.returnTo(r, "")
 	if f.elsewhere(r) {
 		f.stepUpAtHome(w, r, rd)
 		return
 	}
-	if err := f.raiseTo(w, r, rd); err != nil {
+	sess, _, err := f.Sessions.Authenticate(r)
+	if err == nil {
+		err = f.raiseTo(w, r, sess, forbidden, rd)
+	}
+	if err != nil {
 		f.Pages.Error(w, r, err)
 	}
 }
@@ -49,22 +66,12 @@ func (f *Flow) stepUpAtHome(w http.ResponseWriter, r *http.Request, rd string) {
 }
 
 // raiseTo sends a person on to where they can prove what a route wants, and
-// otherwise tells why they cannot. What is wanted is worked out of the route that
-// they come back to: no parameter says it, which a link of somebody else's could.
+// otherwise tells why they cannot.
 //
 // It never sends a person on twice for the same: what a provider was asked for
 // when the session was made, and a factor that was just proved, end at the page.
-func (f *Flow) raiseTo(w http.ResponseWriter, r *http.Request, rd string) error {
-	sess, person, err := f.Sessions.Authenticate(r)
-	if err != nil {
-		return f.firstSignIn(w, r, rd, err)
-	}
-	forbidden := f.forbids(r, rd, person)
+func (f *Flow) raiseTo(w http.ResponseWriter, r *http.Request, sess *auth.Session, forbidden *auth.Forbidden, rd string) error {
 	switch {
-	case forbidden == nil:
-		// A link, and no redirect: another proxy, with rules of its own, may have
-		// sent the person here, and would again.
-		f.Pages.Enough(w, r, rd)
 	case forbidden.Raise == nil:
 		f.Pages.StepUp(w, r, web.StepUp{Refused: forbidden, ReturnTo: rd})
 	case sess.Identity.Connection == auth.Local:

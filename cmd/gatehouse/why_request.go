@@ -65,6 +65,9 @@ func writeJudged(w io.Writer, j proxy.Judged) error {
 		fmt.Fprintf(&text, "by     %s, who came in by %s\n", printable(j.User), printable(j.Connection))
 	}
 	fmt.Fprintf(&text, "answer %d, %s\n", j.Status, cmp.Or(j.Reason, j.Verdict))
+	if j.Detail != "" {
+		fmt.Fprintf(&text, "       %s\n", printable(j.Detail))
+	}
 	if d := j.Decision; d != nil {
 		if d.Route != "" {
 			fmt.Fprintf(&text, "route  %s, line %d of the configuration of then\n", printable(d.Route), d.Line)

@@ -86,7 +86,7 @@ func (r *Route) precedes(other *Route, path string) bool {
 
 // asStrict reports whether whoever the route lets in, the other one lets in as well.
 func (r *Route) asStrict(than *Route) bool {
-	return within(r.PublicFrom, than.PublicFrom) && asStrict(r.Access, than.Access)
+	return (than.Access.Public || within(r.PublicFrom, than.PublicFrom)) && asStrict(r.Access, than.Access)
 }
 
 // asStrict reports whether whoever s lets in, r lets in as well, as far as

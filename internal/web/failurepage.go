@@ -48,7 +48,7 @@ func (p *Pages) failurePage(r *http.Request, err error, f failure) failurePage {
 	if _, ok := errors.AsType[*auth.Throttled](err); ok {
 		page.Wait = f.retry
 	}
-	signInURL := p.Prefix + "/sign_in"
+	signInURL := p.endpoint(r, "/sign_in")
 	retry, told := errors.AsType[*tryAt](err)
 	if told {
 		signInURL = retry.signIn
@@ -81,7 +81,7 @@ func (p *Pages) failurePage(r *http.Request, err error, f failure) failurePage {
 		// With one way in, the sign-in page leads straight into it.
 		page.Links = []link{{"Try again", signInURL}}
 	case otherAccount:
-		page.Links = []link{{"Use another account", p.Prefix + "/sign_out" + query(wanted(r))}}
+		page.Links = []link{{"Use another account", p.endpoint(r, "/sign_out") + query(wanted(r))}}
 		if more := p.stepUpURL(r, err); more != "" {
 			page.Links = append([]link{{"Prove more", more}}, page.Links...)
 		}
@@ -95,8 +95,17 @@ func (p *Pages) failurePage(r *http.Request, err error, f failure) failurePage {
 // where opening its address is not what was asked. It is not judged: sign_out
 // judges every rd.
 func wanted(r *http.Request) string {
+	if original, ok := r.Context().Value(originalKey{}).(originalRequest); ok {
+		return original.url
+	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return ""
 	}
 	return r.URL.RequestURI()
+}
+
+// endpoint is the address of one of Gatehouse's own.
+func (p *Pages) endpoint(r *http.Request, path string) string {
+	original, _ := r.Context().Value(originalKey{}).(originalRequest)
+	return original.origin + p.Prefix + path
 }

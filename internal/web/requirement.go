@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"net/url"
@@ -30,7 +31,7 @@ func (p *Pages) stepUpURL(r *http.Request, err error) string {
 	if !ok || forbidden.Raise == nil {
 		return ""
 	}
-	return p.Prefix + "/step_up?" + url.Values{"rd": {r.URL.RequestURI()}}.Encode()
+	return p.endpoint(r, "/step_up") + "?" + url.Values{"rd": {cmp.Or(wanted(r), r.URL.RequestURI())}}.Encode()
 }
 
 func requirement(q auth.Requirement) string {

@@ -84,6 +84,44 @@ func securely(t *testing.T, _ *moved) {
 	t.Error("no session begins")
 }
 
+// askedAtTheRoot is a moved deployment that Traefik asks, as the documentation
+// of oauth2-proxy tells it to.
+func askedAtTheRoot(t *testing.T, _ *moved) {
+	m := prepareMove(t)
+	text := replaced(t, theirs(m.gateway.Addr, m.app.URL, m.idp.URL()), m.app.URL+"/", "static://202")
+	if err := os.WriteFile(filepath.Join(m.gateway.Dir, "oauth2-proxy.cfg"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m.migrate(t)
+	m.gateway.Start(t)
+	v := newVisitor(t, "")
+	v.start(m.gateway, "oidc", "/")
+	cookie := "Cookie: _oauth2_proxy=" + v.cookie(m.gateway.URL, "_oauth2_proxy")
+	for _, tt := range []struct {
+		name, uri, cookie, accept string
+		status                    int
+		user                      string
+	}{
+		{"ann", "/wanted?x=1", cookie, asBrowser, 202, "ann-1"},
+		{"nobody", "/wanted?x=1", "Cookie: a=b", asBrowser, 302, ""},
+		{"a program", "/wanted?x=1", "Cookie: a=b", asProgram, 401, ""},
+		{"an API", "/api/x", "Cookie: a=b", asBrowser, 401, ""},
+		{"what needs no session", "/public/x", "Cookie: a=b", asBrowser, 202, ""},
+	} {
+		a := m.raw(t, proxied, "GET /", tt.cookie, tt.accept, "X-Forwarded-Method: GET", "X-Forwarded-Proto: http",
+			"X-Forwarded-Host: "+m.gateway.Addr, "X-Forwarded-Uri: "+tt.uri, "X-Forwarded-For: 192.0.2.7", "X-Auth-Request-User: root")
+		if a.StatusCode != tt.status {
+			t.Errorf("%s: %s, want %d", tt.name, a.Status, tt.status)
+		}
+		switch tt.status {
+		case 202:
+			wantHeader(t, a.Header, "X-Auth-Request-User", tt.user)
+		case 302:
+			wantHeader(t, a.Header, "Location", m.gateway.URL+"/oauth2/sign_in?rd=%2Fwanted%3Fx%3D1")
+		}
+	}
+}
+
 // migrate runs gatehouse migrate on the file in the gateway's folder.
 func (m *moved) migrate(t *testing.T) {
 	t.Helper()

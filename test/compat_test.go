@@ -123,6 +123,7 @@ func compatibilities() map[string]func(*testing.T, *moved) {
 	return map[string]func(*testing.T, *moved){
 		"password":      howToMove,
 		"cookie-secure": securely,
+		"static-202":    askedAtTheRoot,
 		"auth-202": func(t *testing.T, m *moved) {
 			v := m.signIn(t)
 			a := v.look(m.gateway.URL+"/oauth2/auth").wants(t, http.StatusAccepted)

@@ -12,7 +12,7 @@ func caddy(bin string) dialect {
 			servers.StartCaddy(t, bin, addr, deployed(t, "caddy/Caddyfile",
 				"app.example.com {", "http://"+addr+" {", "127.0.0.1:4180", g.Addr, "127.0.0.1:8080", app.Addr))
 		},
-		identity: "X-Forwarded-", program: 401, down: 503, gone: 502,
+		identity: "X-Forwarded-", program: 401, down: 503, gone: 502, upgrades: true,
 	}
 }
 

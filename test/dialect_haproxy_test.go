@@ -32,7 +32,7 @@ func TestHAProxy(t *testing.T) {
 		start: func(t testing.TB, addr string, g *servers.Gateway, app *servers.App) {
 			startHAProxy(t, addr, g, app, deployed(t, haproxyLua))
 		},
-		identity: "X-Forwarded-", program: 401, down: 503, gone: 503,
+		identity: "X-Forwarded-", program: 401, down: 503, gone: 503, upgrades: true,
 	}.tell(t)
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -126,9 +127,16 @@ const ingressProxy = `
 // question goes through the controller a second time, to the public host.
 func TestIngressNginx(t *testing.T) {
 	t.Parallel()
+	manifest, documented := deployed(t, "nginx/ingress.yaml"), document(t, "docs/forward-auth.md")
+	for _, name := range []string{"auth-url", "auth-signin"} {
+		line := regexp.MustCompile(`nginx\.ingress\.kubernetes\.io/` + name + `: ".*"`)
+		if want := line.FindString(manifest); want == "" || line.FindString(documented) != want {
+			t.Errorf("%s is not the same in docs/forward-auth.md and deploy/nginx/ingress.yaml", name)
+		}
+	}
 	dialect{
 		start: func(t testing.TB, addr string, g *servers.Gateway, app *servers.App) {
-			servers.StartNginxOn(t, addr, ingressNginx(t, deployed(t, "nginx/ingress.yaml"), g.URL, app.URL))
+			servers.StartNginxOn(t, addr, ingressNginx(t, manifest, g.URL, app.URL))
 		},
 		identity: "X-Auth-Request-", program: http.StatusFound, down: 500, gone: 500, cookie: true,
 		passes: []string{"X-Forwarded-Attr-Unknown", "X-Auth-Request-Attr-Unknown", "X-Auth-Request-Redirect"},

@@ -48,6 +48,8 @@ whitelist_domains = ["id.acme.example", ".b.example"]
 skip_auth_routes = ["^/public/"]
 api_routes = ["^/api/"]
 set_xauthrequest = true
+skip_auth_preflight = true
+trusted_ips = ["127.0.0.3"]
 %s
 `, issuer, badidp.ClientID, badidp.ClientSecret, app+"/", "http://"+addr+"/oauth2/callback", addr, strings.Join(more, "\n"))
 }
@@ -265,6 +267,24 @@ func compatibilities() map[string]func(*testing.T, *moved) {
 			for _, path := range []string{"/public", "/publicity", "/x/public/", "/public/../x", "/public/%2e%2e/x", "//public/x"} {
 				if a := m.raw(t, "", "GET "+path, asBrowser); a.StatusCode == 200 {
 					t.Errorf("%s passed", path)
+				}
+			}
+		},
+		"preflight": func(t *testing.T, m *moved) {
+			if a := m.raw(t, "", "OPTIONS /x", "Origin: http://a.example", "Access-Control-Request-Method: PUT"); a.StatusCode != 200 || m.app.Last(t).Method != "OPTIONS" {
+				t.Errorf("%s", a.Status)
+			}
+		},
+		"trusted-ips": func(t *testing.T, m *moved) {
+			if a := m.raw(t, "127.0.0.3", "GET /x", asBrowser); a.StatusCode != 200 {
+				t.Errorf("from a trusted address: %s", a.Status)
+			}
+			if a := m.raw(t, proxied, "GET /x", asBrowser, "X-Forwarded-For: 127.0.0.3"); a.StatusCode != 200 {
+				t.Errorf("from a trusted address behind the proxy: %s", a.Status)
+			}
+			for from, headers := range map[string][]string{"127.0.0.4": {"X-Forwarded-For: 127.0.0.3"}, proxied: {"X-Real-IP: 127.0.0.3"}} {
+				if a := m.raw(t, from, "GET /x", append(headers, asProgram)...); a.StatusCode != 401 {
+					t.Errorf("from %s, who says %q: %s", from, headers, a.Status)
 				}
 			}
 		},

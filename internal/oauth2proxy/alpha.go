@@ -3,6 +3,7 @@ package oauth2proxy
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -112,23 +113,21 @@ func alphaOptions() map[string]string {
 // replaced are the options that have no effect beside an alpha configuration:
 // oauth2-proxy refuses them in its file and its flags then.
 func replaced(o option) bool {
-	legacy := []string{"upstreams", "upstream_timeout", "pass_host_header", "ssl_upstream_insecure_skip_verify", "flush_interval", "proxy_websockets", "disable_keep_alives"}
-	return slices.Contains(legacy, o.name) || o.section == "identity_headers" && o.name != "signature_key" ||
-		slices.Contains(slicesOf(alphaOptions()), o.name) || slices.Contains([]string{"google_group", "force_code_challenge_method", "prompt", "approval_prompt", "acr_values"}, o.name)
-}
-
-func slicesOf(m map[string]string) (values []string) {
-	for _, v := range m {
-		values = append(values, v)
-	}
-	return values
+	names := slices.Collect(maps.Values(alphaOptions()))
+	names = append(names, "google_group", "force_code_challenge_method", "prompt", "approval_prompt", "acr_values")
+	names = append(names, "upstreams", "upstream_timeout", "pass_host_header", "ssl_upstream_insecure_skip_verify", "flush_interval", "proxy_websockets", "disable_keep_alives")
+	return slices.Contains(names, o.name) || o.section == "identity_headers" && o.name != "signature_key"
 }
 
 // readAlpha adds what the alpha configuration says.
 func (s *settings) readAlpha(data []byte, environ []string) error {
 	s.injected.given = true
 	var root yaml.Node
-	if err := yaml.Unmarshal(data, &root); err != nil {
+	err := yaml.Unmarshal(data, &root)
+	if err == nil && len(root.Content) > 0 {
+		err = root.Decode(new(any)) // an alias that stands in itself would be walked for ever
+	}
+	if err != nil {
 		return errors.New("read the alpha configuration: it is no YAML") // the parser's words may quote a secret
 	}
 	for _, name := range s.names() {
@@ -215,11 +214,26 @@ func (a *alphaReader) value(pattern string, v spelled) {
 		return
 	}
 	in := &a.settings.injected
+	if name, ok := unsaid()[pattern]; ok {
+		// Of one upstream or header; what it says is the same as the option's.
+		of := a.byName[name]
+		value, err := of.read(v)
+		if err != nil {
+			a.wrong = append(a.wrong, err)
+		} else if !value.usual() {
+			in.rest = append(in.rest, value.spelled()+": "+of.instead)
+		}
+		return
+	}
 	family, key, _ := strings.Cut(pattern, "[].")
 	switch {
-	case family == "upstreamconfig.upstreams" && setUpstream(latest(&in.upstreams, v.shown, upstream.origin), key, v.text):
-	case family == "injectrequestheaders" && setHeader(latest(&in.request, v.shown, header.origin), key, v):
-	case family == "injectresponseheaders" && setHeader(latest(&in.response, v.shown, header.origin), key, v):
+	case strings.HasSuffix(pattern, "headers[].preserverequestvalue") && v.text == "true":
+		in.rest = append(in.rest, v.shown+": what a client sends under the name of an identity header is removed always")
+	case strings.HasSuffix(pattern, "headers[].insecureskipheadernormalization") && v.text == "true":
+		in.rest = append(in.rest, v.shown+": names of headers are written as HTTP has them, in any letter case")
+	case family == "upstreamconfig.upstreams" && setUpstream(item(&in.upstreams, v.shown, func(u *upstream) *string { return &u.shown }), key, v.text):
+	case family == "injectrequestheaders" && setHeader(item(&in.request, v.shown, func(h *header) *string { return &h.shown }), key, v):
+	case family == "injectresponseheaders" && setHeader(item(&in.response, v.shown, func(h *header) *string { return &h.shown }), key, v):
 	case pattern == "providers[].additionalclaims":
 		in.claims = v.items
 	case pattern == "providers[].id": // which nobody sees
@@ -234,32 +248,35 @@ func (a *alphaReader) value(pattern string, v spelled) {
 	}
 }
 
-// latest returns the item of a list that a path belongs to: the last, or a new
-// one where the path begins another.
-func latest[T any](all *[]T, shown string, origin func(T) string) *T {
+// item returns the item of a list that a path belongs to: the last one, or a
+// new one where the path begins another. origin is where an item says which
+// path it was begun by.
+func item[T any](all *[]T, shown string, origin func(*T) *string) *T {
 	at := shown[:strings.Index(shown, "]")+1]
-	if n := len(*all); n == 0 || origin((*all)[n-1]) != at {
-		var zero T
-		*all = append(*all, zero)
+	if n := len(*all); n > 0 && *origin(&(*all)[n-1]) == at {
+		return &(*all)[n-1]
 	}
+	*all = append(*all, *new(T))
 	last := &(*all)[len(*all)-1]
-	switch last := any(last).(type) {
-	case *upstream:
-		last.shown = at
-	case *header:
-		last.shown = at
-	}
+	*origin(last) = at
 	return last
 }
 
-func (u upstream) origin() string { return u.shown }
-func (h header) origin() string   { return h.shown }
+// unsaid are the keys of an upstream that have no counterpart, by the option
+// that says what to do instead.
+func unsaid() map[string]string {
+	return map[string]string{
+		"upstreamconfig.upstreams[].flushinterval":     "flush_interval",
+		"upstreamconfig.upstreams[].proxywebsockets":   "proxy_websockets",
+		"upstreamconfig.upstreams[].disablekeepalives": "disable_keep_alives",
+	}
+}
 
 // setUpstream sets a key of an upstream; false where there is no such key.
 func setUpstream(u *upstream, key, value string) bool {
 	truth, _ := strconv.ParseBool(value)
 	switch key {
-	case "id", "flushinterval", "proxywebsockets", "disablekeepalives":
+	case "id": // which nobody sees
 	case "path":
 		u.path = value
 	case "uri":

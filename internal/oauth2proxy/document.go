@@ -91,9 +91,16 @@ func (n *node) write(b *strings.Builder, depth int) {
 }
 
 // comment writes a paragraph as comment lines of a hundred columns. Whatever
-// is in it, it stays a comment: words never hold a line's end.
+// is in it, it stays a comment: words never hold a line's end, nor anything else
+// that is not seen.
 func comment(b *strings.Builder, indent, text string) {
 	const most = 100
+	text = strings.Map(func(c rune) rune {
+		if unicode.IsPrint(c) || unicode.IsSpace(c) {
+			return c
+		}
+		return '?'
+	}, text)
 	line := indent + "#"
 	for word := range strings.FieldsSeq(text) {
 		if len(line)+1+len(word) > most && line != indent+"#" {

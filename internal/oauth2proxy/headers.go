@@ -82,7 +82,11 @@ func (t *translation) injectedHeaders(n *node) {
 			n.set(k.key, `""`, "not in injectRequestHeaders")
 		}
 	}
-	for _, h := range in.response {
-		n.note("%s: %.60q: a verdict of /auth has X-Auth-Request-User, -Email, -Groups, -Preferred-Username and -Attr-*, and no others", h.shown, h.name)
+	if len(in.response) > 0 {
+		var said []string
+		for _, h := range in.response {
+			said = append(said, h.shown+" "+h.name)
+		}
+		n.note("%s: a verdict of /auth has X-Auth-Request-User, -Email, -Groups, -Preferred-Username and -Attr-*, always, and no others", strings.Join(said, ", "))
 	}
 }

@@ -129,6 +129,7 @@ func TestRefused(t *testing.T) {
 		{"no number", Sources{Flags: []Flag{{"logging-max-age", canary}}}, "--logging-max-age has a value that it cannot have: a number"},
 		{"no list", Sources{Flags: []Flag{{"upstream", `"` + canary}}}, "--upstream has a value that cannot be split"},
 		{"no YAML", Sources{Alpha: []byte("a: [" + canary)}, "the alpha configuration: it is no YAML"},
+		{"YAML in itself", Sources{Alpha: []byte("providers: &a [*a, {clientSecret: " + canary + "}]")}, "the alpha configuration: it is no YAML"},
 		{"unknown alpha key", Sources{Alpha: []byte("providers: [{clientSecrets: " + canary + "}]")}, `the alpha configuration has no key "providers[0].clientSecrets"`},
 		{"alpha beside the file", Sources{File: []byte(`client_id = "x"`), Alpha: []byte("{}")}, "client_id belongs into the alpha configuration"},
 		{"several providers", Sources{Alpha: []byte("providers: [{clientID: a}, {clientID: b}]")}, "providers: there are several"},
@@ -239,6 +240,7 @@ func FuzzTranslate(f *testing.F) {
 	f.Add("provider = \"oidc\"\nupstreams = [\"http://a\"]", "", "--cookie-name=x\x00--skip-auth-route=^/a/")
 	f.Add("banner = \"x\\nroutes: []\"\nclient_id = \"a # b: {\"", "", "--email-domain=\"a,b\"")
 	f.Add("", "providers: [{clientID: 'a: b', provider: oidc}]", "--redirect-url=https://x.example/\x00--proxy-prefix=a b")
+	f.Add("htpasswd_file = \"a\\u0007b\\u2028c\"\nprovider = \"oidc\"", "", "")
 	f.Add("client_secret = \"x\"\nhttpdress = 1", "injectRequestHeaders: [{name: x, values: [{claim: user}]}]", "")
 	f.Fuzz(func(t *testing.T, file, alpha, args string) {
 		flags, _, _, err := ParseFlags(strings.Split(args, "\x00"))

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -97,6 +98,41 @@ func TestOpenDuplexEnds(t *testing.T) {
 					}
 				})
 			}
+		}
+	}
+}
+
+// TestTETrailers: "TE: trailers" is the one hop-by-hop field that passes: gRPC
+// servers take a request without it for one that came over a proxy that drops
+// trailers.
+func TestTETrailers(t *testing.T) {
+	for _, out := range []bool{false, true} {
+		got := make(chan []string, 1)
+		app := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got <- r.Header["Te"] }))
+		app.Config.Protocols = speaking(out)
+		app.Start()
+		defer app.Close()
+		cfg := defaults()
+		cfg.Routes = to(map[bool]string{false: "http://", true: "h2c://"}[out]+app.Listener.Addr().String(), config.Route{Path: "/", Access: public})
+		f := start(t, cfg, somebody())
+		for _, tt := range []struct {
+			in   []string
+			want []string
+		}{
+			{[]string{"TE: trailers"}, []string{"trailers"}},
+			{[]string{"TE: gzip, trailers"}, []string{"trailers"}},
+			{[]string{"TE: gzip"}, nil},
+			{nil, nil},
+		} {
+			f.get(t, "/", "", tt.in...)
+			if te := <-got; !slices.Equal(te, tt.want) {
+				t.Errorf("HTTP/2 %v: %q arrives as %q, want %q", out, tt.in, te, tt.want)
+			}
+		}
+		c := dialH2(t, f.addr, nil)
+		c.answer(c.begin(true, get("/", "te", "trailers")...))
+		if te := <-got; !slices.Equal(te, []string{"trailers"}) {
+			t.Errorf("over HTTP/2, to HTTP/2 %v: it arrives as %q", out, te)
 		}
 	}
 }

@@ -44,6 +44,8 @@ type h2conn struct {
 	block bytes.Buffer
 	enc   *hpack.Encoder
 	last  uint32 // stream
+
+	settings map[http2.SettingID]uint32 // of the other side
 }
 
 // dialH2 begins a connection: over TLS, or in the clear if config is nil.
@@ -71,9 +73,16 @@ func beginH2(t testing.TB, conn net.Conn) *h2conn {
 	if err := c.WriteSettings(); err != nil {
 		t.Fatal(err)
 	}
-	if frame, err := c.ReadFrame(); err != nil || frame.Header().Type != http2.FrameSettings {
+	frame, err := c.ReadFrame()
+	settings, ok := frame.(*http2.SettingsFrame)
+	if !ok {
 		t.Fatalf("no settings: %v %v", frame, err)
 	}
+	c.settings = map[http2.SettingID]uint32{}
+	_ = settings.ForeachSetting(func(s http2.Setting) error {
+		c.settings[s.ID] = s.Val
+		return nil
+	})
 	if err := c.WriteSettingsAck(); err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -317,6 +318,21 @@ func TestHTTP2Bounds(t *testing.T) {
 	f = startGateway(t, f)
 	defer close(release)
 
+	// An extended CONNECT (RFC 8441) would be a tunnel past the rules.
+	t.Run("settings", func(t *testing.T) {
+		got := dialH2(t, f.addr, nil).settings
+		want := map[http2.SettingID]uint32{http2.SettingMaxConcurrentStreams: maxStreams, http2.SettingInitialWindowSize: maxStreamBuffer}
+		known := maps.Clone(got)
+		maps.DeleteFunc(known, func(id http2.SettingID, _ uint32) bool {
+			return id != http2.SettingMaxConcurrentStreams && id != http2.SettingInitialWindowSize && id != http2.SettingEnableConnectProtocol
+		})
+		if diff := cmp.Diff(want, known); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		if n := got[http2.SettingMaxHeaderListSize]; n < maxHeaderBytes || n > maxHeaderBytes+1<<10 {
+			t.Errorf("header lists of %d bytes", n)
+		}
+	})
 	t.Run("header list", func(t *testing.T) {
 		c := dialH2(t, f.addr, nil)
 		fields := get("/ping")

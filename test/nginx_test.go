@@ -207,8 +207,9 @@ func nginxOfTheDocument(t testing.TB, gateway, app string) (server, beside strin
 	if err != nil {
 		t.Fatal(err)
 	}
+	_, section, _ := strings.Cut(string(text), "\n## Beside nginx")
 	var block []string
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(section) {
 		if code, ok := strings.CutPrefix(line, "    "); ok && !strings.HasPrefix(code, "  listen ") && !strings.HasPrefix(code, "  server_name ") {
 			block = append(block, code)
 		}

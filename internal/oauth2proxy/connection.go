@@ -156,6 +156,7 @@ func (t *translation) issuer(c *node, kind string, p provider) {
 		t.close("oidc_issuer_url is not set, so nobody knows whom to ask; write the issuer")
 		issuer = "https://issuer.invalid"
 	}
+	issuer = withoutPassword(issuer)
 	c.set("issuer", quoted(issuer), shown)
 	if u, err := url.Parse(issuer); err == nil && u.Scheme == "http" {
 		insecure := c.set("insecure_http", "true", shown)

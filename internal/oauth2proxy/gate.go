@@ -33,6 +33,7 @@ func (t *translation) gate(c *node, kind string, p provider) {
 		c.set("email_domains", flow(domains), from)
 	case len(addresses) > 0:
 		claims.set(claim, flow(addresses), from)
+		c.note("%s: the addresses are compared letter for letter: spell each as the provider does", from)
 	case trusted == "":
 		verified := claims.set("email_verified", `"true"`, from)
 		verified.note("oauth2-proxy lets in nobody whose address is missing, or said not to be verified. If this provider does not send email_verified, remove the line.")

@@ -2,6 +2,7 @@ package oauth2proxy
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -176,7 +177,7 @@ func (s setting) spelled() string {
 	if s.option.secret {
 		return s.shown
 	}
-	value := strings.Join(s.values, ",")
+	value := withoutPassword(strings.Join(s.values, ","))
 	if len(value) > most {
 		value = value[:most] + "..."
 	}
@@ -185,3 +186,9 @@ func (s setting) spelled() string {
 	}
 	return s.shown + " = " + value
 }
+
+var inURL = regexp.MustCompile(`//[^/?#,]*@`)
+
+// withoutPassword leaves out the name and the password that a URL may have
+// before its host.
+func withoutPassword(s string) string { return inURL.ReplaceAllString(s, "//") }

@@ -43,9 +43,11 @@ func (o option) sample() string {
 	case strings.HasSuffix(o.name, "connection_url"), strings.HasSuffix(o.name, "connection_urls"):
 		return "redis://ann:" + canary + "@redis.acme.example:6379"
 	case strings.HasSuffix(o.name, "_url"), o.name == "upstreams":
-		return "https://some.acme.example/x"
+		return "https://ann:" + canary + "@some.acme.example/x"
 	case o.name == "provider":
 		return "adfs"
+	case strings.HasSuffix(o.name, "_issuers"):
+		return "https://ann:" + canary + "@some.acme.example=x"
 	case strings.HasSuffix(o.name, "_ips"):
 		return "10.1.2.0/24"
 	case o.secret:

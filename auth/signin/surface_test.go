@@ -274,9 +274,12 @@ func TestBackchannelLogout(t *testing.T) {
 	}
 }
 
-// One line for each event, and no secret in any.
+// One line and one count for each event, and no secret in any.
 func TestAudit(t *testing.T) {
-	h := open(t, nil)
+	var counted []string
+	h := open(t, func(f *signin.Flow) {
+		f.Count = func(connection, outcome string) { counted = append(counted, connection+" "+outcome) }
+	})
 	h.factor.enrolled["alice"] = "S"
 	p := h.person()
 	state := p.begin("acme", "/app?token=query-secret")
@@ -292,12 +295,15 @@ func TestAudit(t *testing.T) {
 	log := h.log.String()
 	var events []string
 	for line := range strings.Lines(log) {
-		var entry struct{ Msg, Reason, Client string }
+		var entry struct {
+			Msg, Reason, Client string
+			Audit               bool
+		}
 		if err := json.Unmarshal([]byte(line), &entry); err != nil {
 			t.Fatal(err)
 		}
-		if entry.Client != "192.0.2.1" {
-			t.Errorf("client %q", entry.Client)
+		if entry.Client != "192.0.2.1" || !entry.Audit {
+			t.Errorf("client %q, marked %v", entry.Client, entry.Audit)
 		}
 		events = append(events, strings.TrimSpace(entry.Msg+" "+entry.Reason))
 	}
@@ -307,6 +313,12 @@ func TestAudit(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, events); diff != "" {
 		t.Errorf("%s\n%s", diff, log)
+	}
+	wantCounted := []string{
+		"acme success", " invalid_state", "local wrong_password", "local wrong_code", "local success", "acme account_disabled",
+	}
+	if diff := cmp.Diff(wantCounted, counted); diff != "" {
+		t.Errorf("counted (-want +got):\n%s", diff)
 	}
 	secrets := []string{"query-secret", "typed-secret", "password-secret", "654321", "123456", "right", state, handle}
 	for _, value := range p.cookies() {

@@ -519,3 +519,50 @@ func TestAStoreThatIsDown(t *testing.T) {
 		}
 	}
 }
+
+// TestMailsAreCounted: each thing that happens to a mail, once.
+func TestMailsAreCounted(t *testing.T) {
+	inBubble(t, func(ctx context.Context, o *Outbox, p *postman, _ *bytes.Buffer) {
+		var mu sync.Mutex
+		var counted []string
+		o.Count = func(what string) {
+			mu.Lock()
+			defer mu.Unlock()
+			counted = append(counted, what)
+		}
+		code := func(life time.Duration) {
+			t.Helper()
+			if err := o.Code(ctx, "ann@acme.example", "12345678", life); err != nil && !errors.Is(err, ErrFull) {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		wants := func(what string, want ...string) {
+			t.Helper()
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			if diff := cmp.Diff(want, counted); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", what, diff)
+			}
+			counted = nil
+		}
+		code(time.Hour)
+		wants("sent at once", CountQueued, CountSent)
+		p.failing(func(Mail) error { return errors.New("connection refused") })
+		code(4 * time.Second)
+		wants("a server that is away", CountQueued, CountRetried)
+		time.Sleep(time.Minute)
+		wants("too late", CountExpired)
+		p.failing(func(Mail) error { return &Refused{Err: errors.New("550 no such user")} })
+		for range maxTo {
+			code(time.Hour)
+		}
+		synctest.Wait()
+		mu.Lock()
+		counted = nil
+		mu.Unlock()
+		code(time.Hour)
+		wants("one too many", CountRejected)
+	})
+}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"gatehouse/test/badidp"
 	"gatehouse/test/servers"
@@ -365,5 +366,98 @@ func TestAdminListenerIsApart(t *testing.T) {
 	}
 	if r := pat.look(g.URL+"/ready").wants(t, http.StatusOK); strings.TrimSpace(r.Text) != "ready" {
 		t.Errorf("/ready tells strangers %q", r.Text)
+	}
+}
+
+// audited are the events of the decisions that a gateway has logged.
+func audited(t testing.TB, g *servers.Gateway) (events []string) {
+	t.Helper()
+	for line := range strings.Lines(g.Output()) {
+		if !strings.HasPrefix(line, "{") {
+			continue
+		}
+		var got struct {
+			Msg, Verdict, Reason, Change string
+			Audit                        bool
+		}
+		decode(t, line, &got)
+		if got.Audit {
+			events = append(events, strings.Join(strings.Fields(got.Msg+" "+got.Verdict+" "+got.Reason+" "+got.Change), " "))
+		}
+	}
+	return events
+}
+
+// TestWhatHappensIsInTheLog: each decision has one line, which is marked, and a
+// request is found by the trace that it is part of. The trace goes on to the
+// application, and not to the identity provider, which is none of its parts.
+func TestWhatHappensIsInTheLog(t *testing.T) {
+	t.Parallel()
+	const trace = "0af7651916cd43dd8448eb211c80319c"
+	const parent, state = "00-" + trace + "-b7ad6b7169203331-01", "vendor=1"
+	app, idp := servers.StartApp(t), badidp.Start(t)
+	config := func(more ...string) string {
+		return proxyText("", []string{fmt.Sprintf("path: /, upstream: %q", app.URL)}, "connections:", connectionText("acme", idp.URL(), more...))
+	}
+	g := servers.StartGateway(t, binary, config())
+	run := func(args ...string) {
+		if r := g.Run(t, "", append(args, "--config", g.Config)...); r.Code != 0 {
+			t.Fatalf("gatehouse %v ended with %d:\n%s", args, r.Code, r.Stderr)
+		}
+	}
+	federated, kim := newVisitor(t, ""), newVisitor(t, "")
+	for _, step := range []struct {
+		name string
+		do   func()
+		want []string
+	}{
+		{"an account is added", func() { addUser(t, g, "kim") }, []string{"account changed by an administrator add"}},
+		{"a federated sign-in", func() {
+			federated.get(g.URL+"/oauth2/start?connection=acme&rd=/reports", "traceparent", parent, "tracestate", state).wants(t, http.StatusOK)
+		}, []string{"provisioning created", "sign_in created"}},
+		{"a wrong password", func() { kim.password(g, "kim", "hush").wants(t, http.StatusUnauthorized) }, []string{"sign_in_failed wrong_password"}},
+		{"a local sign-in", func() { kim.password(g, "kim", goodPassword).wants(t, http.StatusSeeOther) }, []string{"sign_in unchanged"}},
+		{"requests", func() { kim.look(g.URL+"/").wants(t, http.StatusOK) }, nil},
+		{"a sign-out", func() { kim.post(g.URL+"/oauth2/sign_out", url.Values{}).wants(t, http.StatusOK) }, []string{"sign_out"}},
+		{"an account is disabled", func() { run("user", "disable", "kim") }, []string{"account changed by an administrator disable"}},
+		{"and refused", func() { kim.password(g, "kim", goodPassword) }, []string{"sign_in_failed wrong_password"}},
+		{"sessions of nobody are ended", func() { run("session", "end", "--user", "kim") }, []string{"sessions ended by an administrator"}},
+		{"a connection is switched off", func() {
+			g.WriteConfig(t, config("enabled: false"))
+			run("reload")
+			federated.look(g.URL+"/", api...).wants(t, http.StatusUnauthorized)
+			federated.look(g.URL+"/", api...).wants(t, http.StatusUnauthorized)
+		}, []string{"session_revoked"}},
+	} {
+		before := len(audited(t, g))
+		step.do()
+		servers.WaitFor(t, step.name+" to be logged", func(context.Context) bool { return len(audited(t, g)) >= before+len(step.want) })
+		if diff := cmp.Diff(step.want, audited(t, g)[before:], cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", step.name, diff)
+		}
+	}
+
+	for _, r := range app.Requests() {
+		got := []string{r.Header.Get("Traceparent"), r.Header.Get("Tracestate")}
+		want := []string{"", ""}
+		if r.URL.Path == "/reports" {
+			want = []string{parent, state}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: trace context at the application (-want +got):\n%s", r.URL.Path, diff)
+		}
+	}
+	if sent := idp.Last(badidp.PathToken).Header; len(sent) == 0 || sent["Traceparent"] != nil || sent["Tracestate"] != nil {
+		t.Errorf("the identity provider was sent %v", sent)
+	}
+	line := waitForLog(t, g, `"msg":"request"`, `"path":"/reports"`)
+	for _, part := range []string{`"trace_id":"` + trace + `"`, `"verdict":"allowed"`, `"user":"pat"`, `"connection":"acme"`, `"upstream_duration":`} {
+		if !strings.Contains(line, part) {
+			t.Errorf("no %s in %s", part, line)
+		}
+	}
+	checkLog(t, g.Output())
+	if strings.Contains(g.Output(), "hush") {
+		t.Error("the log holds a password")
 	}
 }

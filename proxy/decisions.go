@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -14,12 +15,14 @@ const (
 	rememberedDecisions = 4096
 	// rememberedText bounds, in bytes, what is kept of a path and of a host.
 	rememberedText = 512
+	// rememberedValues is how many of the values of a list are kept that a request
+	// or a provider has made.
+	rememberedValues = 16
 )
 
 // Decisions remembers what was decided lately, so that an administrator who is
-// told a request id can learn why. It outlives configurations, and ends with the
-// process; what it keeps is what it was decided upon, which never changes. The
-// zero value is ready.
+// told a request id can learn why. It outlives configurations, ends with the
+// process, and holds on to neither people nor routes. The zero value is ready.
 type Decisions struct {
 	mu             sync.Mutex
 	refused, other latest
@@ -31,17 +34,19 @@ type latest struct {
 	next int
 }
 
-// decided is one decision, and all that it was made of.
+// decided is one decision.
 type decided struct {
 	id, method, host, path string
 	original               original
 	at                     time.Time
-	route, asked           *admission // copies; nil: none
-	further                *rule      // nil: none
-	refusal                error      // why no rule was asked; nil: one was
-	who                    asker
+	client                 netip.Addr
+	user, connection, acr  string
+	amr                    []string
 	verdict, reason        string
+	detail                 string
 	status                 int
+	judged                 bool // a rule was asked
+	decision               Decision
 }
 
 // Judged is what was decided about a request.
@@ -82,25 +87,25 @@ func (d *Decisions) note(x *exchange, r *http.Request) {
 		return
 	}
 	n := decided{
-		id: x.id, original: x.original,
+		id: x.id, original: x.original, at: x.start,
 		method: brief(r.Method, len(r.Method)), host: brief(r.Host, len(r.Host)), path: brief(x.target.path, len(r.RequestURI)),
-		at: x.start, further: x.inquiry.further, refusal: x.inquiry.refusal, who: by(x.person, x.peer),
 		verdict: x.verdict, reason: x.reason, status: x.status,
-	}
-	switch {
-	case x.inquiry.route != nil:
-		n.route = x.inquiry.route.admissionOnly()
-	case x.route != nil && !x.route.own:
-		n.route = x.route.admissionOnly()
-	}
-	if x.inquiry.asked != nil {
-		n.asked = x.inquiry.asked.admissionOnly()
 	}
 	if n.original != (original{}) { // parts of headers, which may be long
 		for _, text := range []*string{&n.original.method, &n.original.host, &n.original.path} {
 			*text = brief(*text, maxHeaderBytes)
 		}
 	}
+	if x.inquiry.refusal != nil {
+		n.detail = x.inquiry.refusal.Error()
+	}
+	who := by(x.person, x.peer)
+	n.client = who.client
+	if p := x.person; p != nil {
+		n.user, n.connection, n.acr = brief(p.User, len(p.User)), p.Connection, brief(p.ACR, len(p.ACR))
+		n.amr = few(p.AMR)
+	}
+	n.decision, n.judged = x.decision(who)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if x.verdict == verdictForbidden && x.person != nil {
@@ -108,6 +113,62 @@ func (d *Decisions) note(x *exchange, r *http.Request) {
 	} else {
 		d.other.add(n)
 	}
+}
+
+// decision is what the rules said of an exchange that is over, and whether any
+// was asked.
+func (x *exchange) decision(who asker) (d Decision, asked bool) {
+	switch x.verdict {
+	case verdictStoreDown, verdictMalformed, verdictNotFound, verdictMethod, verdictInternal:
+		return Decision{}, false
+	}
+	q := x.inquiry
+	if q.refusal != nil {
+		return Decision{}, false
+	}
+	route := q.route
+	if route == nil && x.route != nil && !x.route.own {
+		route = x.route
+	}
+	switch {
+	case route != nil:
+		d = route.decide(who)
+	case who.person != nil: // a question about the session alone
+		d.Outcome = Admitted
+	default:
+		d.Outcome = SignIn
+	}
+	if who.person == nil {
+		return d, true
+	}
+	var beside *rule
+	if q.asked != nil {
+		beside = q.asked.access
+	}
+	for _, r := range []*rule{q.further, beside} {
+		if r == nil {
+			continue
+		}
+		reasons := r.reasons(who)
+		if r == q.further {
+			for i := range reasons { // parts of the query
+				reasons[i].Values = few(reasons[i].Values)
+			}
+		}
+		d.Rule = append(d.Rule, reasons...)
+		if !r.admits(who) {
+			d.Outcome, d.StepUp = Refused, false
+		}
+	}
+	return d, true
+}
+
+// few are the first of a list of texts that are parts of longer ones.
+func few(list []string) (kept []string) {
+	for _, s := range list[:min(len(list), rememberedValues)] {
+		kept = append(kept, brief(s, maxHeaderBytes))
+	}
+	return kept
 }
 
 // brief is a text, of a longer one of which it may be a part, that holds on to
@@ -150,64 +211,19 @@ func (d *Decisions) Find(id string) (Judged, bool) {
 	if !found {
 		return Judged{}, false
 	}
-	return n.judged(), true
-}
-
-func (n decided) judged() Judged {
 	j := Judged{
 		RequestID: n.id, Time: n.at.UTC(), Method: n.method, Host: n.host, Path: n.path,
-		Status: n.status, Verdict: n.verdict, Reason: n.reason,
+		Status: n.status, Verdict: n.verdict, Reason: n.reason, Detail: n.detail,
+		User: n.user, Connection: n.connection, AMR: n.amr, ACR: n.acr,
 	}
 	if n.original != (original{}) {
 		j.About = &Asked{n.original.method, n.original.host, n.original.path}
 	}
-	if n.who.client.IsValid() {
-		j.Client = n.who.client.String()
+	if n.client.IsValid() {
+		j.Client = n.client.String()
 	}
-	if p := n.who.person; p != nil {
-		j.User, j.Connection, j.AMR, j.ACR = p.User, p.Connection, p.AMR, p.ACR
+	if n.judged {
+		j.Decision = &n.decision
 	}
-	j.Decision = n.decision()
-	if n.refusal != nil {
-		j.Detail = n.refusal.Error()
-	}
-	return j
-}
-
-// decision is what the rules said; nil where none was asked.
-func (n decided) decision() *Decision {
-	switch n.verdict {
-	case verdictStoreDown, verdictMalformed, verdictNotFound, verdictMethod, verdictInternal:
-		return nil
-	}
-	if n.refusal != nil {
-		return nil
-	}
-	d := Decision{Outcome: SignIn}
-	if n.who.person != nil {
-		d.Outcome = Admitted
-	}
-	if n.route != nil {
-		d = n.route.decide(n.who)
-	}
-	add := func(r *rule) {
-		if r == nil || n.who.person == nil {
-			return
-		}
-		d.Rule = append(d.Rule, r.reasons(n.who)...)
-		if !r.admits(n.who) {
-			d.Outcome, d.StepUp = Refused, false
-		}
-	}
-	if n.asked != nil {
-		add(n.asked.access)
-	}
-	add(n.further)
-	return &d
-}
-
-// admissionOnly is a copy that holds on to nothing of the route's configuration.
-func (rt *route) admissionOnly() *admission {
-	m := rt.admission
-	return &m
+	return j, true
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -42,6 +43,19 @@ func TestDecisionsAreBounded(t *testing.T) {
 	}
 	if len(d.other.all) != rememberedDecisions {
 		t.Errorf("%d decisions are remembered", len(d.other.all))
+	}
+	// Nor is what narrows a verdict kept, of which a stranger can send a lot.
+	q, err := parseAllowed("allowed_groups=" + strings.Repeat("aaaaaaa,", 2000))
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := &exchange{id: "narrowed", route: ownRoute("/oauth2/"), verdict: verdictForbidden, inquiry: inquiry{further: q}, person: &auth.Person{User: strings.Repeat("u", 9000), AMR: slices.Repeat([]string{"x"}, 5000)}}
+	d.note(x, &http.Request{})
+	if j, _ := d.Find("narrowed"); len(j.User) > rememberedText || len(j.AMR) != rememberedValues || len(j.Decision.Rule[0].Values) != rememberedValues || j.Decision.Outcome != Refused {
+		t.Errorf("remembered: %+v", j)
+	}
+	if _, err := parseAllowed("allowed_groups=" + strings.Repeat("a", maxAllowed)); err == nil {
+		t.Error("a query without end is taken")
 	}
 	for _, n := range d.other.all {
 		if len(n.path) > rememberedText {

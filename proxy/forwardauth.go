@@ -165,12 +165,19 @@ func (g *Gateway) originalRoute(r *http.Request) (*route, error) {
 // allowedParameters narrow a verdict; each that is present must hold.
 var allowedParameters = []string{"allowed_groups", "allowed_emails", "allowed_email_domains"}
 
+// maxAllowed bounds the query that narrows a verdict, in bytes: a proxy writes
+// it, but a stranger may ask too.
+const maxAllowed = 16 << 10
+
 // parseAllowed compiles the allowed_* parameters; nil when there is none. One
 // that is present and names nobody admits nobody, and one that is misspelt is
 // an error: neither may open what it was meant to narrow.
 func parseAllowed(query string) (*rule, error) {
 	if query == "" {
 		return nil, nil
+	}
+	if len(query) > maxAllowed {
+		return nil, errors.New("the query is too long")
 	}
 	values, err := url.ParseQuery(query)
 	if err != nil {

@@ -105,12 +105,12 @@ func (rt *route) forbids(a asker) *auth.Forbidden {
 }
 
 // isPublic reports whether the route asks nothing of who comes from there.
-func (m *admission) isPublic(a asker) bool {
-	return m.public || m.publicFrom != nil && m.publicFrom(a) == yes
+func (rt *route) isPublic(a asker) bool {
+	return rt.public || rt.publicFrom != nil && rt.publicFrom(a) == yes
 }
 
 // admits reports whether the asker, who is somebody, may pass.
-func (m *admission) admits(a asker) bool { return m.isPublic(a) || m.access.admits(a) }
+func (rt *route) admits(a asker) bool { return rt.isPublic(a) || rt.access.admits(a) }
 
 // everybody is the rule that admits whoever is signed in.
 func everybody() *rule { return &rule{kind: auth.RequireAll} }

@@ -15,14 +15,19 @@ import (
 // route is a compiled rule: which requests it is for, who may pass, where
 // they go. A route of Gatehouse's own (prefix, /ping, ...) has no upstream.
 type route struct {
-	admission
+	name    string // host and path, for logs
+	line    int    // in the configuration
 	host    string
 	path    string // as spelled() compares it, without the slash of a subtree
 	subtree bool
 	methods []string // empty: any
 	rule    int      // routes of the same rule may be confused without harm
+	own     bool
 
-	narrow       bool   // admits fewer people than "authenticated"
+	public       bool
+	publicFrom   func(asker) verdict // who comes from there is as on a public route; nil: nobody
+	narrow       bool                // admits fewer people than "authenticated"
+	access       *rule
 	contact      string // whom to ask who is refused
 	rewrite      rewrite
 	way          way
@@ -36,17 +41,6 @@ type route struct {
 	meter   Meter
 }
 
-// admission is who may pass. It is remembered after its configuration is gone,
-// so it holds on to nothing of that.
-type admission struct {
-	name       string // host and path, for logs
-	line       int    // in the configuration
-	own        bool
-	public     bool
-	publicFrom func(asker) verdict // who comes from there is as on a public route; nil: nobody
-	access     *rule
-}
-
 // compileRoute compiles what does not depend on other routes.
 func compileRoute(c config.Route) (*route, error) {
 	fail := func(format string, args ...any) (*route, error) {
@@ -57,8 +51,10 @@ func compileRoute(c config.Route) (*route, error) {
 		return fail("path is not a path")
 	}
 	rt := &route{
-		admission: admission{name: c.Host + c.Path, line: c.Line, public: c.Access.Public, access: compileAccess(c.Access)},
-
+		name:    c.Host + c.Path,
+		line:    c.Line,
+		public:  c.Access.Public,
+		access:  compileAccess(c.Access),
 		host:    strings.TrimSuffix(strings.ToLower(c.Host), "."),
 		path:    spelled(t.path),
 		methods: c.Methods,
@@ -107,7 +103,7 @@ func compileRoute(c config.Route) (*route, error) {
 
 // ownRoute is a route of Gatehouse itself.
 func ownRoute(path string) *route {
-	rt := &route{admission: admission{name: path, own: true}, rule: -1, meter: unmeasured{}}
+	rt := &route{name: path, own: true, rule: -1, meter: unmeasured{}}
 	rt.path, rt.subtree = strings.CutSuffix(path, "/")
 	return rt
 }

@@ -69,20 +69,20 @@ func Decide(cfg *config.Config, method, address string, p *auth.Person, client n
 
 // decide is what becomes of a request that falls under the route; the asker's
 // person is nil for nobody.
-func (m *admission) decide(who asker) Decision {
-	d := Decision{Route: m.name, Line: m.line}
+func (rt *route) decide(who asker) Decision {
+	d := Decision{Route: rt.name, Line: rt.line}
 	switch {
-	case m.own:
+	case rt.own:
 		d.Outcome = Own
-	case m.isPublic(who):
+	case rt.isPublic(who):
 		d.Outcome = Public
 	case who.person == nil:
 		d.Outcome = SignIn
-	case m.access.admits(who):
-		d.Outcome, d.Rule = Admitted, m.access.reasons(who)
+	case rt.access.admits(who):
+		d.Outcome, d.Rule = Admitted, rt.access.reasons(who)
 	default:
-		d.Outcome, d.Rule = Refused, m.access.reasons(who)
-		d.StepUp = m.access.raise(who) != nil
+		d.Outcome, d.Rule = Refused, rt.access.reasons(who)
+		d.StepUp = rt.access.raise(who) != nil
 	}
 	return d
 }

@@ -193,6 +193,19 @@ func TestStepUpLocally(t *testing.T) {
 	ann.code(g, phone.code(t)).leads(t, "/either/x")
 	ann.look(g.URL+"/either/x").wants(t, http.StatusOK)
 
+	// Attack: she leaves a browser at the step at which the first factor is set
+	// up, and ends its session from elsewhere; whoever finds it goes on.
+	kim := newLocal(t, g, "kim")
+	prove(kim, "/factor/x", "/oauth2/mfa")
+	found := kim.offered(g)
+	var open []struct{ ID, Username string }
+	decode(t, run(t, g, "session", "list", "--user", "kim", "--json"), &open)
+	run(t, g, "session", "end", open[0].ID)
+	kim.code(g, found.code(t)).leads(t, "/oauth2/sign_in")
+	if kinds := authenticatorsOf(t, g, "kim").kinds(); len(kinds) > 0 {
+		t.Errorf("enrolled: %v", kinds)
+	}
+
 	// A code is no key, and no key can be set up here.
 	ann.get(g.URL+"/key/x").shows(t, http.StatusForbidden, "More proof is needed here").
 		says(t, http.StatusForbidden, "None of your second factors is of a kind that is enough", "a sign-in by the method pop")

@@ -69,7 +69,7 @@ func (f *Flow) unproved(r *http.Request) (auth.Pending, string, error) {
 	if err != nil {
 		return auth.Pending{}, "", err
 	}
-	return p, handle, web.TryAt(f.stillGood(r.Context(), p), f.Site.SignIn(p.ReturnTo), "")
+	return p, handle, web.TryAt(f.stillGood(r, p), f.Site.SignIn(p.ReturnTo), "")
 }
 
 // showConfirm is GET confirm.

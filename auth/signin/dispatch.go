@@ -169,7 +169,7 @@ func (f *Flow) resolved(w http.ResponseWriter, r *http.Request, p auth.Pending, 
 // decides as for anybody who comes now, and the proof is void.
 func (f *Flow) join(w http.ResponseWriter, r *http.Request, p auth.Pending, by string) error {
 	// Once more: the last look may be as old as the person was slow.
-	if err := f.stillGood(r.Context(), p); err != nil {
+	if err := f.stillGood(r, p); err != nil {
 		return err
 	}
 	f.confirmed(r, p, by)

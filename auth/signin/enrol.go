@@ -51,7 +51,7 @@ func (f *Flow) enrol(w http.ResponseWriter, r *http.Request, at parked, method, 
 func (f *Flow) confirmAlone(ctx context.Context, r *http.Request, at parked, enroller auth.Enroller, code string) error {
 	// The password too: an administrator may have set another and reset the
 	// factors, which are none now.
-	if err := f.stillGood(ctx, at.Pending); err != nil {
+	if err := f.stillGood(r.WithContext(ctx), at.Pending); err != nil {
 		return err
 	}
 	now, err := f.owing(ctx, at.Pending, at.handle)

@@ -66,7 +66,7 @@ func (f *Flow) parkedAt(r *http.Request) (parked, error) {
 	if p.Identity == nil {
 		return parked{}, auth.ErrInvalidState
 	}
-	if err := f.stillGood(r.Context(), p); err != nil {
+	if err := f.stillGood(r, p); err != nil {
 		return parked{}, web.TryAt(err, f.Site.SignIn(p.ReturnTo), "")
 	}
 	if confirming(p) && !f.provesByPassword(p) {
@@ -114,8 +114,15 @@ func accountOf(p auth.Pending) string {
 // and be in. Likewise a way in that was closed meanwhile, by a restart with
 // another configuration, is closed for those who are half through it. Of a
 // sign-in whose account must be proved, that account is meant: it must be now
-// what it was when the identity came.
-func (f *Flow) stillGood(ctx context.Context, p auth.Pending) error {
+// what it was when the identity came. Who shows that it is them does so in the
+// session in which they began: at a browser that they have left, and whose session
+// they ended from elsewhere, a stranger could else enrol a factor of his own.
+func (f *Flow) stillGood(r *http.Request, p auth.Pending) error {
+	if p.Proves != "" {
+		if _, err := f.provingSession(r, p); err != nil {
+			return err
+		}
+	}
 	open := f.connection(p.Identity.Connection) != nil
 	if p.Identity.Connection == auth.Local {
 		open = f.Passwords != nil
@@ -129,7 +136,7 @@ func (f *Flow) stillGood(ctx context.Context, p auth.Pending) error {
 	if !open {
 		return fmt.Errorf("%w: sign-in by %s is no longer configured", auth.ErrInvalidState, p.Identity.Connection)
 	}
-	ended, err := f.Sessions.EndedSince(ctx, accountOf(p), p.Created)
+	ended, err := f.Sessions.EndedSince(r.Context(), accountOf(p), p.Created)
 	if err == nil && ended {
 		reason := auth.ErrInvalidState
 		if confirming(p) {

@@ -141,13 +141,7 @@ func (f *Flow) provePage(r *http.Request, at proving, rd string) web.Prove {
 // its factor where it has one, under a new id. It is the session in which they
 // were asked, and no other: somebody could have a stranger prove it to him.
 func (f *Flow) renew(w http.ResponseWriter, r *http.Request, p auth.Pending) error {
-	sess, _, err := f.Sessions.Authenticate(r)
-	if err == nil {
-		err = f.sameSession(sess, p.Proves)
-	}
-	if errors.Is(err, auth.ErrUnauthenticated) {
-		err = fmt.Errorf("prove: %w: %w", auth.ErrInvalidState, err)
-	}
+	sess, err := f.provingSession(r, p)
 	if err != nil {
 		return err
 	}
@@ -161,6 +155,20 @@ func (f *Flow) renew(w http.ResponseWriter, r *http.Request, p auth.Pending) err
 	f.audit(r, "proved_again", slog.String("connection", n.Identity.Connection), accountAttr(n.Account), slog.String("factor", p.Factor))
 	redirect(w, r, p.ReturnTo)
 	return nil
+}
+
+// provingSession is the session of a person who shows that it is them, which
+// must be open and the one in which they began. Errors: auth.ErrInvalidState,
+// auth.ErrStoreDown.
+func (f *Flow) provingSession(r *http.Request, p auth.Pending) (*auth.Session, error) {
+	sess, _, err := f.Sessions.Authenticate(r)
+	if err == nil {
+		err = f.sameSession(sess, p.Proves)
+	}
+	if errors.Is(err, auth.ErrUnauthenticated) {
+		err = fmt.Errorf("prove: %w: %w", auth.ErrInvalidState, err)
+	}
+	return sess, err
 }
 
 func (f *Flow) notProvedAgain(r *http.Request, s *auth.Session, err error) {

@@ -2,6 +2,7 @@ package test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -101,53 +102,89 @@ func TestForgedIdentity(t *testing.T) {
 			arrives: "{}",
 		},
 	}
-	for _, kind := range kinds {
-		for _, who := range []struct {
-			name, path string
-			session    bool
-			want       []string // user, e-mail, groups, department
-		}{
-			{name: "protected", path: "/app", session: true, want: []string{"pat", "pat@corp.example", "staff,ops", "sales"}},
-			{name: "public with a session", path: "/public/app", session: true, want: []string{"pat", "pat@corp.example", "staff,ops", "sales"}},
-			{name: "public as nobody", path: "/public/app"},
-		} {
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	h2 := &http.Transport{Protocols: protocols}
+	t.Cleanup(h2.CloseIdleConnections)
+	for _, who := range []struct {
+		name, path string
+		session    bool
+		want       []string // user, e-mail, groups, department
+	}{
+		{name: "protected", path: "/app", session: true, want: []string{"pat", "pat@corp.example", "staff,ops", "sales"}},
+		{name: "public with a session", path: "/public/app", session: true, want: []string{"pat", "pat@corp.example", "staff,ops", "sales"}},
+		{name: "public as nobody", path: "/public/app"},
+	} {
+		lines := lines
+		if who.session {
+			lines = append(slices.Clone(lines), pat.session(g))
+		}
+		// arrived looks at the request that has the path.
+		arrived := func(t *testing.T, path string) servers.AppRequest {
+			t.Helper()
+			got := app.Last(t)
+			if got.RequestURI != path {
+				t.Fatalf("the application got %s", got.RequestURI)
+			}
+			if seen := forged(got); len(seen) > 0 {
+				t.Errorf("the application sees forged headers:\n%s", strings.Join(seen, "\n"))
+			}
+			for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Request-Id"} {
+				if v := values(got, name); len(v) != 1 || v[0] == "" {
+					t.Errorf("%s: %q", name, v)
+				}
+			}
+			for i, name := range []string{"X-Forwarded-User", "X-Forwarded-Email", "X-Forwarded-Groups", "X-Forwarded-Attr-Department"} {
+				var want []string
+				if who.want != nil {
+					want = []string{who.want[i]}
+				}
+				if diff := cmp.Diff(want, values(got, name)); diff != "" {
+					t.Errorf("%s (-want +got):\n%s", name, diff)
+				}
+			}
+			return got
+		}
+		mark := func(t *testing.T) string {
+			mark := fmt.Sprintf("/%s-%d", strings.ReplaceAll(t.Name(), " ", "-"), len(app.Requests()))
+			return who.path + strings.ReplaceAll(strings.ReplaceAll(mark, ",", ""), "/", "-")
+		}
+		for _, kind := range kinds {
 			t.Run(kind.name+", "+who.name, func(t *testing.T) {
-				headers := slices.Concat(kind.headers, lines)
-				if who.session {
-					headers = append(headers, pat.session(g))
-				}
-				mark := fmt.Sprintf("/%s-%d", strings.ReplaceAll(t.Name(), " ", "-"), len(app.Requests()))
-				path := who.path + strings.ReplaceAll(strings.ReplaceAll(mark, ",", ""), "/", "-")
-				servers.Raw(t, "", g.Addr, servers.Head(kind.method+" "+path, g.Addr, headers...)+kind.body)
-				got := app.Last(t)
-				if got.RequestURI != path {
-					t.Fatalf("the application got %s", got.RequestURI)
-				}
-				if seen := forged(got); len(seen) > 0 {
-					t.Errorf("the application sees forged headers:\n%s", strings.Join(seen, "\n"))
-				}
-				for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Request-Id"} {
-					if v := values(got, name); len(v) != 1 || v[0] == "" {
-						t.Errorf("%s: %q", name, v)
-					}
-				}
+				path := mark(t)
+				servers.Raw(t, "", g.Addr, servers.Head(kind.method+" "+path, g.Addr, slices.Concat(kind.headers, lines)...)+kind.body)
+				got := arrived(t, path)
 				if want := kind.arrives; string(got.Body) != want {
 					t.Errorf("the application got the body %q, want %q", got.Body, want)
-				}
-				for i, name := range []string{"X-Forwarded-User", "X-Forwarded-Email", "X-Forwarded-Groups", "X-Forwarded-Attr-Department"} {
-					var want []string
-					if who.want != nil {
-						want = []string{who.want[i]}
-					}
-					if diff := cmp.Diff(want, values(got, name)); diff != "" {
-						t.Errorf("%s (-want +got):\n%s", name, diff)
-					}
 				}
 				if kind.name == "trailers" && got.Trailer.Get("X-Checksum") != "1" {
 					t.Errorf("an honest trailer is gone: %v", got.Trailer)
 				}
 			})
 		}
+		t.Run("HTTP/2, "+who.name, func(t *testing.T) {
+			path := mark(t)
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, g.URL+path, io.MultiReader(strings.NewReader("{}")))
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Trailer = http.Header{"X-Checksum": {"1"}}
+			for _, line := range lines {
+				name, value, _ := strings.Cut(line, ": ")
+				req.Header[name] = []string{value}
+				if name != "Cookie" {
+					req.Trailer[name] = []string{value}
+				}
+			}
+			resp, err := h2.RoundTrip(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if got := arrived(t, path); resp.ProtoMajor != 2 || string(got.Body) != "{}" || len(got.Trailer) != 1 || got.Trailer.Get("X-Checksum") != "1" {
+				t.Errorf("over %s, the application got %q and the trailers %v", resp.Proto, got.Body, got.Trailer)
+			}
+		})
 	}
 
 	// On the protected route nobody is nobody, whatever the request claims.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	stdlog "log"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -39,6 +41,9 @@ func runServe(args []string, stdout, stderr io.Writer) int {
 	logs := &logs{to: stderr}
 	logs.set(cfg.Log)
 	log := logs.logger()
+	// What net/http says of an application that breaks its protocol.
+	stdlog.SetFlags(0)
+	stdlog.SetOutput(slog.NewLogLogger(log.Handler(), slog.LevelDebug).Writer())
 	for _, w := range warnings {
 		log.Warn(w.Message, "code", w.Code, "line", w.Line, "key", w.Path)
 	}

@@ -168,6 +168,54 @@ func TestNothingBecomesPublic(t *testing.T) {
 	}
 }
 
+// TestSkippedRules: a rule of which only a part is a pattern makes public what
+// it did, and nothing else.
+func TestSkippedRules(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		rule, public string // GET and POST of these paths
+		said         string
+	}{
+		{"^/a$", "GET /a POST /a", ""},
+		{"=^/a$", "GET /a POST /a", ""},
+		{"get=^/a$", "GET /a", ""},
+		{"GET!=^/a$", "", "says what is not public"},
+		{"!=^/a$", "", "says what is not public"},
+		{"GET=^/a$|!=b", "", "says what is not public"},
+		{"^/a$|b=c", "", "had no effect"},
+		{"TRACE=^/a$", "", "never forwarded"},
+		{"^/oauth2/", "", "is no plain path"},
+		{"^/ping$", "", "is no plain path"},
+		{"^/(a|oauth2/start)$", "GET /a POST /a", "takes in more"},
+	} {
+		result, err := Translate(Sources{Flags: []Flag{
+			{"client-id", "x"},
+			{"client-secret", "x"},
+			{"provider", "oidc"},
+			{"oidc-issuer-url", "https://id.acme.example"},
+			{"email-domain", "*"},
+			{"redirect-url", "https://apps.acme.example"},
+			{"upstream", "http://app:8080"},
+			{"skip-auth-route", tt.rule},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		public := passes(t, result)
+		var got []string
+		for _, path := range []string{"/", "/a", "/b", "/c", "/oauth2/start", "/ping"} {
+			for _, method := range []string{"GET", "POST"} {
+				if public(method, path) {
+					got = append(got, method+" "+path)
+				}
+			}
+		}
+		if got := strings.Join(got, " "); got != tt.public || !strings.Contains(string(result.Config), tt.said) {
+			t.Errorf("%s makes public: %q, want %q and %q\n%s", tt.rule, got, tt.public, tt.said, result.Config)
+		}
+	}
+}
+
 // passes returns whether a request needs no session, as docs/configuration.md
 // says: the longest path decides, an exact one before a subtree, and a route
 // whose methods lack the request's is no candidate.

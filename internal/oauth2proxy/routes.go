@@ -1,6 +1,7 @@
 package oauth2proxy
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -99,18 +100,23 @@ func (t *translation) skipped(n *node) (rules []rule) {
 	for _, p := range patterns {
 		method, pattern, ok := strings.Cut(p, "=")
 		switch {
+		case strings.Contains(p, "!="): // wherever it stands
+			n.note("%s: %.120q says what is not public. All of it STAYS PROTECTED; write a route with access: public for the paths that are meant", shown, p)
 		case !ok:
 			add(shown, p, "", p)
+		case !isMethod.MatchString(method):
+			n.note("%s: %.120q had no effect: what stands before the first = is a method, and no request has that", shown, p)
 		case strings.EqualFold(method, "CONNECT"), strings.EqualFold(method, "TRACE"):
 			n.note("%s: %.120q: such requests are never forwarded", shown, p)
-		case strings.HasSuffix(method, "!"):
-			n.note("%s: %.120q says what is not public. All of it STAYS PROTECTED; write a route with access: public for the paths that are meant", shown, p)
 		default:
 			add(shown, p, strings.ToUpper(method), pattern)
 		}
 	}
 	return rules
 }
+
+// isMethod is a method, or none: then all are meant.
+var isMethod = regexp.MustCompile(`^[A-Za-z-]*$`)
 
 // isOwn reports whether a path is one that Gatehouse answers itself.
 func isOwn(path, prefix string) bool {

@@ -24,7 +24,7 @@ const (
 	// there are other keys.
 	reloadTimeout = 10 * time.Second
 	// retryEvery is how soon what failed because of the store is tried again.
-	retryEvery = 10 * time.Second
+	retryEvery = 5 * time.Second
 )
 
 // Why the configuration is reloaded.

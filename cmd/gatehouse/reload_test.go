@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,6 +22,7 @@ import (
 
 	"gatehouse/auth"
 	"gatehouse/internal/config"
+	"gatehouse/internal/store"
 	"gatehouse/test/badidp"
 	"gatehouse/test/servers"
 )
@@ -160,6 +163,7 @@ func TestReloadStorm(t *testing.T) {
 		})
 	}
 	const reloads = 200
+	working := runtime.NumGoroutine()
 	for range reloads / 2 {
 		if err := r.rewrite(t, "{path: /, ", "{path: /, timeout: 20s, "); err != nil {
 			t.Fatal(err)
@@ -177,6 +181,9 @@ func TestReloadStorm(t *testing.T) {
 
 	transport.CloseIdleConnections()
 	upstream.CloseClientConnections()
+	servers.WaitFor(t, "the workers of the configurations before to end", func(context.Context) bool {
+		return runtime.NumGoroutine() <= working
+	})
 	servers.WaitFor(t, "the descriptors of the configurations before to be closed", func(context.Context) bool {
 		return descriptors(t) <= before+16 // listeners, store, what is being closed; 200 reloads with two each would be far more
 	})
@@ -413,5 +420,30 @@ func TestReloadOfKeys(t *testing.T) {
 	}
 	if strings.Contains(r.log.String(), strings.Repeat("c", 32)) {
 		t.Error("a key is in the log")
+	}
+}
+
+// TestReloadWaitsForTheStore: whether other keys open it cannot be known while it is
+// down. The file is refused, and taken by itself when the store is back.
+func TestReloadWaitsForTheStore(t *testing.T) {
+	t.Parallel()
+	redis := servers.Redis(t, servers.RedisOptions{})
+	one, two := strings.Repeat("a", 32), strings.Repeat("b", 32)
+	r := runServer(t, fmt.Sprintf("store: {redis: {addresses: [%q], timeout: 500ms}}\nsecrets: {keys: [%s]}\n", redis.Addr, one)+routesText)
+	redis.Pause()
+	before := r.process.current.Load()
+	if err := r.rewrite(t, one, two+", "+one); !errors.Is(err, store.ErrDown) {
+		t.Errorf("%v, want one of a store that is down", err)
+	}
+	if r.reloader.last.Load().OK || r.process.current.Load() != before {
+		t.Error("it was taken all the same")
+	}
+	redis.Resume()
+	servers.WaitFor(t, "the file to be taken", func(context.Context) bool { return r.reloader.last.Load().OK })
+	if r.process.current.Load() == before {
+		t.Error("it was not taken")
+	}
+	if n := strings.Count(r.log.String(), "configuration not reloaded"); n != 1 {
+		t.Errorf("told %d times", n)
 	}
 }

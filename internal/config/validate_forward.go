@@ -82,7 +82,7 @@ func (l *loader) refuseUnused(at string, r *Route) {
 	}
 	unused := []string{"timeout", "connect_timeout", "idle_timeout", "host_header", "headers.request"}
 	if kind == "static" {
-		unused = append(unused, "rewrite_path")
+		unused = append(unused, "strip_prefix", "rewrite_path")
 	}
 	for _, key := range unused {
 		if l.isSet(at + "." + key) {

@@ -86,6 +86,8 @@ func (b *requestBody) broken() bool {
 const (
 	ownBodyTime = 30 * time.Second // of a request for Gatehouse itself
 	drainTime   = 5 * time.Second  // what is left when the answer is there
+
+	ownAnswerTime = 30 * time.Second // of an answer by Gatehouse itself
 )
 
 // limitBody bounds the wait for what is left of the request's body.
@@ -97,15 +99,41 @@ func (x *exchange) limitBody(r *http.Request, d time.Duration) {
 	_ = http.NewResponseController(x.ResponseWriter).SetReadDeadline(time.Now().Add(d))
 }
 
+// limitAnswer bounds the time that an answer of our own may take to be read. A
+// client could else have any number of them wait for ever, each on a stream of
+// HTTP/2 whose window it never opens.
+func (x *exchange) limitAnswer() {
+	x.limited = true
+	_ = http.NewResponseController(x.ResponseWriter).SetWriteDeadline(time.Now().Add(ownAnswerTime))
+}
+
+// unlimitAnswer lets the next request of the connection have its own time. A
+// stream of HTTP/2 has no next one, and may not have been read yet.
+func (x *exchange) unlimitAnswer(r *http.Request) {
+	if x.limited && r.ProtoMajor == 1 {
+		_ = http.NewResponseController(x.ResponseWriter).SetWriteDeadline(time.Time{})
+	}
+}
+
 // endBody ends the wait for more of the request's body when the exchange is
 // cut. http.Transport looks at the context of an HTTP/2 stream between two
 // reads of the body only: a stream that its client holds open and silent would
 // outlive the session. The caller calls stop when the exchange is over.
 func (x *exchange) endBody(r *http.Request) (stop func()) {
+	return x.whenCut(r, (*http.ResponseController).SetReadDeadline)
+}
+
+// endAnswer ends an answer of our own, such as a file, when the exchange is cut,
+// as endBody does with a body.
+func (x *exchange) endAnswer(r *http.Request) (stop func()) {
+	return x.whenCut(r, (*http.ResponseController).SetWriteDeadline)
+}
+
+func (x *exchange) whenCut(r *http.Request, end func(*http.ResponseController, time.Time) error) (stop func()) {
 	done := make(chan struct{})
 	unneeded := context.AfterFunc(r.Context(), func() {
 		defer close(done)
-		_ = http.NewResponseController(x.ResponseWriter).SetReadDeadline(time.Now())
+		_ = end(http.NewResponseController(x.ResponseWriter), time.Now())
 	})
 	return func() {
 		if !unneeded() {

@@ -38,6 +38,7 @@ type exchange struct {
 	trace   string       // id of the trace that the request is part of; "": none
 	verdict string       // what was decided; "": nothing yet
 	inquiry inquiry      // what an asking proxy wants to know; zero: nothing
+	limited bool         // the answer has a deadline
 	refused bool         // nothing may tell an asking proxy that it may pass
 	reason  string       // why it was refused: a stable code
 	err     error        // what was malformed; nil: the reason says it all

@@ -72,6 +72,9 @@ func (g *Gateway) forward(x *exchange, r *http.Request) error {
 		if rt.response != nil {
 			w = &changed{ResponseWriter: x, changes: rt.response}
 		}
+		r = g.Exchanges.guard(x, r)
+		defer g.Exchanges.leave(x)
+		defer x.endAnswer(r)()
 		rt.handler.ServeHTTP(w, r)
 		return nil
 	}

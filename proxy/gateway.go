@@ -166,6 +166,7 @@ func (g *Gateway) finish(x *exchange, r *http.Request) {
 	}
 	meter.Closed(x.verdict, x.status, took, x.upstream)
 	x.limitBody(r, drainTime)
+	x.unlimitAnswer(r)
 	if p != nil {
 		panic(p)
 	}
@@ -230,6 +231,7 @@ func (g *Gateway) serveOwn(x *exchange, r *http.Request) error {
 		r.Body = x.body
 	}
 	x.limitBody(r, ownBodyTime)
+	x.limitAnswer()
 	g.Own.ServeHTTP(x, x.introduce(r))
 	return nil
 }
@@ -266,6 +268,7 @@ func (g *Gateway) refuse(x *exchange, r *http.Request, err error) {
 	h := x.Header()
 	h.Set("Cache-Control", "no-store")
 	x.limitBody(r, drainTime)
+	x.limitAnswer()
 	if r.ContentLength < 0 && r.ProtoMajor == 1 {
 		// net/http would wait for the end of a body that nobody reads before
 		// it answers.

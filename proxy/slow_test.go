@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/net/http2"
+
 	"gatehouse/internal/config"
 )
 
@@ -103,6 +105,54 @@ func TestSlowStrangersAreCutOff(t *testing.T) {
 				}
 				if got := answer.String(); !strings.HasPrefix(got, tt.answer) || tt.answer == "" && got != "" {
 					t.Errorf("answered %.40q, want %q", got, tt.answer)
+				}
+			})
+		})
+	}
+}
+
+// Attack: a client asks for pages of ours and never reads them, over HTTP/2 on a
+// hundred streams of one connection, until there is no memory for others.
+func TestAnswersThatNobodyReads(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		ask  func(t *testing.T, client net.Conn)
+	}{
+		{"HTTP/1", func(t *testing.T, client net.Conn) {
+			if _, err := io.WriteString(client, "GET /oauth2/large HTTP/1.1\r\nHost: app.example\r\n\r\n"); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"HTTP/2", func(t *testing.T, client net.Conn) {
+			c := beginH2(t, client)
+			go func() { _, _ = io.Copy(io.Discard, client) }() // what is not of a stream
+			if err := c.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0}); err != nil {
+				t.Fatal(err)
+			}
+			c.begin(true, get("/oauth2/large")...)
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newGateway(t, defaults(), somebody())
+				over := make(chan time.Duration, 1)
+				f.Own.(*http.ServeMux).HandleFunc("/oauth2/large", func(w http.ResponseWriter, _ *http.Request) {
+					begun := time.Now()
+					for {
+						if _, err := w.Write(make([]byte, 1<<10)); err != nil {
+							over <- time.Since(begun)
+							return
+						}
+					}
+				})
+				client, server := net.Pipe()
+				defer client.Close()
+				l := &oneConn{conn: make(chan net.Conn, 1), done: make(chan struct{})}
+				l.conn <- server
+				f.serve(t, Listen(l, nil))
+				tt.ask(t, client)
+				if held := <-over; held != ownAnswerTime {
+					t.Errorf("held for %v, want %v", held, ownAnswerTime)
 				}
 			})
 		})

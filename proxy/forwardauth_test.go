@@ -127,6 +127,7 @@ func TestForwardAuthOriginal(t *testing.T) {
 		{"methods disagree", append(o("a.example", "/x", "GET"), "X-Original-Method: POST"), 403, 403, 401},
 		{"sent twice", append(o("a.example", "/x", "GET"), "X-Forwarded-Uri: /x"), 403, 403, 401},
 		{"list", o("a.example, b.example", "/x", "GET"), 403, 403, 401},
+		{"a WebSocket behind Traefik", append(o("a.example", "/admin/x", "GET"), "X-Forwarded-Proto: wss"), 202, 403, 401},
 		{"scheme", append(o("a.example", "/x", "GET"), "X-Forwarded-Proto: gopher"), 403, 403, 401},
 		{"empty path", append(o("a.example", "", "GET"), "X-Forwarded-Uri:"), 403, 403, 401},
 		{"empty method", append(o("a.example", "/x", ""), "X-Forwarded-Method:"), 403, 403, 401},

@@ -47,7 +47,8 @@ func originalRequest(h http.Header) (o original, err error) {
 			*have = say
 		}
 	}
-	if v, ok := get("X-Forwarded-Proto"); ok && v != "http" && v != "https" {
+	// Traefik says ws or wss of a handshake.
+	if v, ok := get("X-Forwarded-Proto"); ok && !slices.Contains([]string{"http", "https", "ws", "wss"}, v) {
 		err = errors.New("the original scheme cannot be read")
 	}
 	for _, name := range []string{"X-Forwarded-Method", "X-Original-Method"} {

@@ -64,7 +64,7 @@ var managed = []string{
 // its source: pkg/server/server_entrypoint_tcp.go (removeAliasingHeaders,
 // sanitizePath), pkg/middlewares/forwardedheaders/forwarded_header.go,
 // pkg/middlewares/headers/header.go and pkg/middlewares/auth/forward.go
-// (writeHeader with trustForwardHeader: false).
+// (writeHeader).
 func StartTraefikReplay(t testing.TB, addr, static, dynamic string) {
 	t.Helper()
 	var c traefik
@@ -119,6 +119,10 @@ func StartTraefikReplay(t testing.TB, addr, static, dynamic string) {
 		for _, name := range managed {
 			r.Header.Del(name)
 		}
+		proto := "http"
+		if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+			proto = "ws"
+		}
 		for _, line := range r.Header["Connection"] {
 			for name := range strings.SplitSeq(line, ",") {
 				if name = http.CanonicalHeaderKey(strings.TrimSpace(name)); !slices.Contains(managed, name) {
@@ -128,7 +132,7 @@ func StartTraefikReplay(t testing.TB, addr, static, dynamic string) {
 		}
 		client, _, _ := net.SplitHostPort(r.RemoteAddr)
 		_, port, _ := net.SplitHostPort(r.Host)
-		for name, value := range map[string]string{"X-Real-Ip": client, "X-Forwarded-Proto": "http", "X-Forwarded-Port": port, "X-Forwarded-Host": r.Host, "X-Forwarded-Server": "traefik"} {
+		for name, value := range map[string]string{"X-Real-Ip": client, "X-Forwarded-Proto": proto, "X-Forwarded-Port": port, "X-Forwarded-Host": r.Host, "X-Forwarded-Server": "traefik"} {
 			r.Header.Set(name, value)
 		}
 		for _, name := range routers {
@@ -145,9 +149,6 @@ func StartTraefikReplay(t testing.TB, addr, static, dynamic string) {
 func (f *traefikForwardAuth) handler(t testing.TB, next http.Handler) http.Handler {
 	copied := regexp.MustCompile(f.AuthResponseHeadersRegex)
 	client := questions(t)
-	if f.TrustForwardHeader {
-		t.Fatal("trustForwardHeader: true is not replayed")
-	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		q := question(r.Context(), t, http.MethodGet, f.Address)
 		q.Header = r.Header.Clone()
@@ -155,14 +156,18 @@ func (f *traefikForwardAuth) handler(t testing.TB, next http.Handler) http.Handl
 			q.Header.Del(name)
 		}
 		for _, name := range managed {
-			q.Header.Del(name)
+			if !f.TrustForwardHeader {
+				q.Header.Del(name)
+			}
 		}
 		peer, _, _ := net.SplitHostPort(r.RemoteAddr)
 		for name, value := range map[string]string{
 			"X-Forwarded-For": peer, "X-Forwarded-Method": r.Method, "X-Forwarded-Proto": "http", "X-Forwarded-Port": r.Header.Get("X-Forwarded-Port"),
 			"X-Forwarded-Host": r.Host, "X-Forwarded-Uri": r.URL.RequestURI(),
 		} {
-			q.Header.Set(name, value)
+			if q.Header[name] == nil {
+				q.Header.Set(name, value)
+			}
 		}
 		if r.Header["User-Agent"] == nil {
 			q.Header.Set("User-Agent", "")

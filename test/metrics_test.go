@@ -341,6 +341,7 @@ func TestAdminListenerIsApart(t *testing.T) {
 	app := servers.StartApp(t)
 	g := servers.StartGateway(t, binary, proxyText("pprof: true", []string{fmt.Sprintf("path: /, upstream: %q", app.URL)}))
 	pat := newLocal(t, g, "pat")
+	asked := map[string]bool{}
 	for path, is := range map[string]string{
 		"/metrics":              "gatehouse_build_info{",
 		"/debug/pprof/":         "goroutine",
@@ -351,6 +352,7 @@ func TestAdminListenerIsApart(t *testing.T) {
 		"/debug/pprof/profile?": "",
 	} {
 		ask := path
+		asked["GET "+strings.TrimSuffix(path, "?")] = true
 		if strings.HasSuffix(path, "?") || strings.HasSuffix(path, "trace") {
 			ask = strings.TrimSuffix(path, "?") + "?seconds=0.1"
 		}
@@ -363,6 +365,11 @@ func TestAdminListenerIsApart(t *testing.T) {
 			t.Errorf("%s on the public listener is not the application's:\n%.200s", path, r.Text)
 		}
 		newVisitor(t, "").look(g.URL+ask, api...).wants(t, http.StatusUnauthorized)
+	}
+	for _, e := range surface {
+		if e.by == byOperator && !asked[e.name()] {
+			t.Errorf("%s is not asked for", e.name())
+		}
 	}
 	if r := pat.look(g.URL+"/ready").wants(t, http.StatusOK); strings.TrimSpace(r.Text) != "ready" {
 		t.Errorf("/ready tells strangers %q", r.Text)

@@ -20,6 +20,7 @@ const (
 	byStep          = "pending-step" // who is at that step of a sign-in
 	bySignedIn      = "signed-in"
 	byAdministrator = "administrator"
+	byOperator      = "operator" // at the admin listener; see TestAdminListenerIsApart
 )
 
 // endpoint is one of Gatehouse's own, and how it answers who may use it.
@@ -33,7 +34,7 @@ type endpoint struct {
 	status       int        // for who may use it
 }
 
-// surface is every endpoint of a gateway. Each is asked in this order, so what
+// surface is every endpoint of a gateway. Each of the public listener is asked in this order, so what
 // ends something comes after what needs it.
 var surface = []endpoint{
 	{method: "GET", path: "/ping", by: byAnybody, status: 200},
@@ -82,6 +83,13 @@ var surface = []endpoint{
 	{method: "GET", path: "/oauth2/admin/api/accounts/{name}/factors", by: byAdministrator, ask: "/oauth2/admin/api/accounts/ada/factors", status: 200},
 	{method: "GET", path: "/oauth2/admin/api/requests/{id}", by: byAdministrator, ask: "/oauth2/admin/api/requests/none", status: 404},
 	{method: "POST", path: "/oauth2/admin/api/accounts/{name}/{action}", by: byAdministrator, ask: "/oauth2/admin/api/accounts/ada/unlock", body: `{}`, status: 200},
+
+	{method: "GET", path: "/metrics", by: byOperator},
+	{method: "GET", path: "/debug/pprof/", by: byOperator},
+	{method: "GET", path: "/debug/pprof/cmdline", by: byOperator},
+	{method: "GET", path: "/debug/pprof/profile", by: byOperator},
+	{method: "GET", path: "/debug/pprof/symbol", by: byOperator},
+	{method: "GET", path: "/debug/pprof/trace", by: byOperator},
 
 	// Last: who signs in or out is not at the step where they were.
 	{method: "POST", path: "/oauth2/sign_in", by: byAnybody, form: url.Values{"username": {"ada", "bea"}}, status: 400},
@@ -162,6 +170,9 @@ func TestSurface(t *testing.T) {
 		}
 	}
 	for _, e := range surface {
+		if e.by == byOperator {
+			continue // of the public listener it is not, and the application has the path
+		}
 		if e.path == "/oauth2/sign_in" && e.method == "POST" {
 			for _, c := range callers { // all of it has changed nobody
 				if (c.userinfo(g) != nil) != c.full {

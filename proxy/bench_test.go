@@ -51,7 +51,7 @@ func bare(b *testing.B, app string) http.Handler {
 	u, _ := url.Parse(app)
 	w := way{upstream: upstream{kind: u.Scheme}, connect: time.Second, timeout: 5 * time.Second}
 	u.Scheme = w.scheme()
-	t, err := w.transport(nil)
+	t, err := w.transport(false, nil)
 	if err != nil {
 		b.Fatal(err)
 	}

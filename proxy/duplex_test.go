@@ -3,7 +3,9 @@ package proxy
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -98,6 +100,47 @@ func TestOpenDuplexEnds(t *testing.T) {
 					}
 				})
 			}
+		}
+	}
+}
+
+// TestWebSocketUpstreams: a WebSocket passes from either listener to every
+// kind of upstream, also to one that would rather speak HTTP/2.
+func TestWebSocketUpstreams(t *testing.T) {
+	app := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		c, in := acceptTunnel(w)
+		defer c.Close()
+		_, _ = io.Copy(c, in)
+	})
+	both := new(http.Protocols)
+	both.SetHTTP1(true)
+	both.SetUnencryptedHTTP2(true)
+	clear := httptest.NewUnstartedServer(app)
+	clear.Config.Protocols = both
+	clear.Start()
+	defer clear.Close()
+	secure := httptest.NewUnstartedServer(app)
+	secure.EnableHTTP2 = true
+	secure.StartTLS()
+	defer secure.Close()
+	cfg := defaults()
+	cfg.Routes = to(
+		clear.URL,
+		config.Route{Path: "/http", Access: public},
+		config.Route{Path: "/h2c", Access: public, Upstream: "h2c://" + clear.Listener.Addr().String()},
+		config.Route{Path: "/https", Access: public, Upstream: secure.URL, UpstreamTLS: config.UpstreamTLS{InsecureSkipVerify: true}},
+	)
+	plain := start(t, cfg, somebody())
+	overTLS := newGateway(t, cfg, somebody())
+	trust := overTLS.serveTLS(t)
+	for _, path := range []string{"/http", "/h2c", "/https"} {
+		for _, c := range []net.Conn{connection(t, plain.addr), tls.Client(connection(t, overTLS.addr), trust.Clone())} {
+			in := tunnelOver(t, c, path)
+			_, _ = io.WriteString(c, "hello\n")
+			if line, err := in.ReadString('\n'); err != nil || line != "hello\n" {
+				t.Errorf("%s: %q, %v", path, line, err)
+			}
+			c.Close()
 		}
 	}
 }

@@ -21,7 +21,7 @@ const flushAfter = 50 * time.Millisecond
 
 // connect gives each route its way to the upstream.
 func (g *Gateway) connect() error {
-	transports := map[way]*http.Transport{}
+	ways := map[way]patient{}
 	for _, rt := range g.table.routes {
 		fail := func(err error) error { return fmt.Errorf("route %s: %w", rt.name, err) }
 		switch rt.way.kind {
@@ -37,18 +37,18 @@ func (g *Gateway) connect() error {
 			g.close = append(g.close, dir.close)
 			continue
 		}
-		t := transports[rt.way]
-		if t == nil {
+		p, known := ways[rt.way]
+		if !known {
 			var err error
-			if t, err = rt.way.transport(func(msg string, args ...any) { g.log().Warn(msg, append(args, "route", rt.name)...) }); err != nil {
+			if p, err = newPatient(rt.way, func(msg string, args ...any) { g.log().Warn(msg, append(args, "route", rt.name)...) }); err != nil {
 				return fail(err)
 			}
-			transports[rt.way] = t
-			g.close = append(g.close, t.CloseIdleConnections)
+			ways[rt.way] = p
+			g.close = append(g.close, p.CloseIdleConnections, p.tunnels.CloseIdleConnections)
 		}
 		rt.proxy = &httputil.ReverseProxy{
 			Rewrite:        g.rewrite,
-			Transport:      patient{t, rt.way.timeout, rt.way.kind == "h2c" || rt.way.kind == "https"},
+			Transport:      p,
 			FlushInterval:  flushAfter,
 			BufferPool:     &g.buffers,
 			ModifyResponse: g.answer,
@@ -238,41 +238,6 @@ func (g *Gateway) failed(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	g.log().Warn("upstream failed", "request_id", x.id, "route", x.route.name, "error", err)
 	g.refuse(x, r, err)
-}
-
-// patient bounds the wait for response headers also while a body is sent, and
-// while an HTTP/2 upstream refuses one stream, or connection, after the other:
-// http.Transport would begin again with longer and longer pauses.
-type patient struct {
-	*http.Transport
-	timeout time.Duration
-	again   bool // the upstream may speak HTTP/2
-}
-
-func (p patient) RoundTrip(r *http.Request) (*http.Response, error) {
-	x := exchangeOf(r)
-	if x == nil || x.body == nil && !p.again {
-		return p.Transport.RoundTrip(r)
-	}
-	ctx, cancel := context.WithCancelCause(r.Context())
-	late := func() { cancel(auth.ErrUpstreamSlow) }
-	var stop func()
-	if x.body != nil {
-		x.body.start(p.timeout, late)
-		stop = x.body.stop
-	} else {
-		timer := time.AfterFunc(p.timeout, late)
-		stop = func() { timer.Stop() }
-	}
-	resp, err := p.Transport.RoundTrip(r.WithContext(ctx))
-	stop()
-	if err != nil {
-		if cause := context.Cause(ctx); errors.Is(cause, auth.ErrUpstreamSlow) {
-			err = cause
-		}
-		cancel(nil)
-	}
-	return resp, err
 }
 
 // chatter is what httputil.ReverseProxy says of its own accord, such as that

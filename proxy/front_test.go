@@ -291,12 +291,17 @@ func connection(t testing.TB, addr string) *net.TCPConn {
 func openTunnel(t testing.TB, addr string) (*net.TCPConn, *bufio.Reader) {
 	t.Helper()
 	c := connection(t, addr)
-	_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+	return c, tunnelOver(t, c, "/")
+}
+
+func tunnelOver(t testing.TB, c net.Conn, path string) *bufio.Reader {
+	t.Helper()
+	_, _ = io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
 	in := bufio.NewReader(c)
 	if resp, err := http.ReadResponse(in, nil); err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
-		t.Fatalf("%v, %v", resp, err)
+		t.Fatalf("%s: %v, %v", path, resp, err)
 	}
-	return c, in
+	return in
 }
 
 // acceptTunnel is the application's side of openTunnel.

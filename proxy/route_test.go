@@ -145,7 +145,7 @@ func TestRewrite(t *testing.T) {
 
 func TestConnectTimeout(t *testing.T) {
 	w := way{upstream: upstream{kind: "https", host: "127.0.0.1:1"}, connect: 3 * time.Second, timeout: 20 * time.Second}
-	transport, err := w.transport(nil)
+	transport, err := w.transport(false, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -79,12 +79,16 @@ type way struct {
 	timeout time.Duration // until response headers
 }
 
-// transport returns a tuned transport. Warn logs what it finds later.
+// maySpeakHTTP2 reports whether the upstream may.
+func (w way) maySpeakHTTP2() bool { return w.kind == "https" || w.kind == "h2c" }
+
+// transport returns a tuned transport, over HTTP/1 only if one is set. Warn
+// logs what it finds later.
 //
 // The default of 2 idle connections per host would make almost every request
 // under load open a new one. No proxy from the environment: an upstream is
 // what the file says. No compression of our own: bodies pass as they are.
-func (w way) transport(warn func(msg string, args ...any)) (*http.Transport, error) {
+func (w way) transport(one bool, warn func(msg string, args ...any)) (*http.Transport, error) {
 	dialer := &net.Dialer{Timeout: w.connect, KeepAlive: 30 * time.Second}
 	t := &http.Transport{
 		DialContext:            dialer.DialContext,
@@ -99,12 +103,13 @@ func (w way) transport(warn func(msg string, args ...any)) (*http.Transport, err
 	}
 	switch w.kind {
 	case "h2c":
-		t.Protocols.SetUnencryptedHTTP2(true)
+		t.Protocols.SetHTTP1(one)
+		t.Protocols.SetUnencryptedHTTP2(!one)
 	case "https":
 		t.Protocols.SetHTTP1(true)
-		t.Protocols.SetHTTP2(true)
+		t.Protocols.SetHTTP2(!one)
 		if w.tls != (config.UpstreamTLS{}) {
-			u := &upstreamTLS{UpstreamTLS: w.tls, host: w.name(), dialer: dialer, timeout: w.connect, warn: warn}
+			u := &upstreamTLS{UpstreamTLS: w.tls, host: w.name(), dialer: dialer, timeout: w.connect, one: one, warn: warn}
 			if err := u.open(); err != nil {
 				return nil, err
 			}

@@ -22,6 +22,7 @@ type upstreamTLS struct {
 	host    string
 	dialer  *net.Dialer
 	timeout time.Duration // of connecting, and then of the handshake
+	one     bool          // HTTP/1 only
 	warn    func(msg string, args ...any)
 
 	mu     sync.Mutex
@@ -40,6 +41,9 @@ func (u *upstreamTLS) load() (*tls.Config, error) {
 	c := &tls.Config{
 		MinVersion: tls.VersionTLS12, ServerName: u.host, NextProtos: []string{"h2", "http/1.1"},
 		InsecureSkipVerify: u.InsecureSkipVerify, // as the file says; check warns of it
+	}
+	if u.one {
+		c.NextProtos = c.NextProtos[1:]
 	}
 	if u.ServerName != "" {
 		c.ServerName = u.ServerName

@@ -21,8 +21,9 @@ func TestCertificateRenewal(t *testing.T) {
 	app, idp := servers.StartApp(t), badidp.Start(t)
 	g := servers.NewGateway(t, binary, "")
 	g.ServeTLS(t)
-	g.WriteConfig(t, strings.Replace(configText(app.URL, []string{connectionText("acme", idp.URL())}), `public_url: "http://{{addr}}"`,
-		`public_url: "https://{{addr}}", tls: {cert_file: cert.pem, key_file: key.pem}`, 1))
+	text := strings.Replace(configText(app.URL, []string{connectionText("acme", idp.URL())}), `public_url: "http://{{addr}}"`,
+		`public_url: "https://{{addr}}", tls: {cert_file: cert.pem, key_file: key.pem}`, 1)
+	g.WriteConfig(t, text)
 	g.Start(t)
 	v := newTLSVisitor(t, "", g.Trust)
 	v.start(g, "acme", "/").wants(t, http.StatusOK)
@@ -53,7 +54,27 @@ func TestCertificateRenewal(t *testing.T) {
 	}
 	v.signedIn(g) // on the connection that was open
 
+	// Other names, and the files of before are gone.
+	old = &servers.Gateway{Trust: g.Trust}
+	g.ServeTLS(t)
+	for _, name := range []string{"cert.pem", "key.pem"} {
+		if err := os.Rename(filepath.Join(g.Dir, name), filepath.Join(g.Dir, "next-"+name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g.WriteConfig(t, strings.Replace(text, "cert_file: cert.pem, key_file: key.pem", "cert_file: next-cert.pem, key_file: next-key.pem", 1))
+	servers.WaitFor(t, "the certificate of other names", func(context.Context) bool { return welcome(g) && !welcome(old) })
+	v.signedIn(g)
+	g.WriteConfig(t, text)
+	logs(t, g, "server.tls.cert_file: the file")
+
 	// A renewal does not wait until somebody has corrected the configuration.
+	for _, name := range []string{"cert.pem", "key.pem"} {
+		if err := os.Rename(filepath.Join(g.Dir, "next-"+name), filepath.Join(g.Dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	servers.WaitFor(t, "the files to be there again", func(context.Context) bool { return strings.Count(g.Output(), "configuration reloaded") >= 3 })
 	g.WriteConfig(t, "server: {\n")
 	logs(t, g, "config.yaml:1:")
 	old = &servers.Gateway{Trust: g.Trust}

@@ -44,6 +44,7 @@ http_address = %q
 metrics_address = "{{admin}}"
 reverse_proxy = true
 trusted_proxy_ips = ["127.0.0.2"]
+real_client_ip_header = "X-Forwarded-For"
 whitelist_domains = ["id.acme.example", ".b.example"]
 skip_auth_routes = ["^/public/"]
 api_routes = ["^/api/"]

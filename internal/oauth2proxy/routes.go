@@ -247,15 +247,17 @@ func (t *translation) programs(n *node) {
 		t.root.in("api_paths").value, t.root.in("api_paths").from = flow(paths), from
 	}
 	if ips, shown := t.list("trusted_ips"); len(ips) > 0 && !t.believable() {
-		n.note("%s: %q needed no session, by an address that everybody could claim. They STAY PROTECTED; list the proxies in front in server.trusted_proxies, and write public_from to the routes that are meant", shown, ips)
+		n.note("%s: %q needed no session, by an address that everybody could claim, or could claim here. They STAY PROTECTED; list the proxies in front in server.trusted_proxies, let them write X-Forwarded-For themselves, and write public_from to the routes that are meant", shown, ips)
 	}
 }
 
 // believable reports whether trusted_ips can be taken over: there are some,
 // and the address of a client is not what anybody says. Behind a proxy that is
-// not named everybody would come from the proxy's address.
+// not named everybody would come from the proxy's address. A proxy that writes
+// another header than X-Forwarded-For may pass on the one of the client, who
+// would choose an address there.
 func (t *translation) believable() bool {
 	ips, _ := t.list("trusted_ips")
 	behind, _ := t.truth("reverse_proxy")
-	return len(ips) > 0 && (!behind || len(t.proxies) > 0)
+	return len(ips) > 0 && (!behind || len(t.proxies) > 0 && t.chained())
 }

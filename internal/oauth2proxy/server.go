@@ -98,6 +98,13 @@ func (t *translation) publicHost() string {
 	return ""
 }
 
+// chained reports whether the proxy in front is known to write the header from
+// which the client's address is read here too.
+func (t *translation) chained() bool {
+	header, _ := t.text("real_client_ip_header")
+	return strings.EqualFold(header, "X-Forwarded-For")
+}
+
 // trustedProxies never takes over that everybody is believed, which is what
 // oauth2-proxy does where no proxy is named.
 func (t *translation) trustedProxies(n *node) {
@@ -124,11 +131,11 @@ func (t *translation) trustedProxies(n *node) {
 			named = append(named, p)
 		}
 	}
-	if header, headerShown := t.text("real_client_ip_header"); !strings.EqualFold(header, "X-Forwarded-For") {
+	if header, headerShown := t.text("real_client_ip_header"); !t.chained() {
 		if headerShown == "" {
 			headerShown = "real_client_ip_header = " + header
 		}
-		n.note("%s: the client's address is read from X-Forwarded-For or Forwarded; let the proxy in front send one of them", headerShown)
+		n.note("%s: the client's address is read from X-Forwarded-For or Forwarded; let the proxy in front write one of them, and pass on neither from a client", headerShown)
 	}
 	if len(unread) > 0 {
 		n.note("%s: %q is no address and no range of them", proxiesShown, unread)

@@ -273,7 +273,8 @@ func FuzzTranslate(f *testing.F) {
 
 // TestForgedAddresses: who may name a client's address, and whom an address
 // lets in, is never wider than what somebody has listed. Attack: X-Forwarded-For
-// from anybody, and a proxy from whose one address everybody comes.
+// from anybody, also through a proxy that writes X-Real-IP alone, and a proxy
+// from whose one address everybody comes.
 func TestForgedAddresses(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -285,9 +286,11 @@ func TestForgedAddresses(t *testing.T) {
 		inComments2 string
 	}{
 		{"no proxy", []Flag{{"trusted-ip", "10.0.0.0/8"}}, nil, []string{"10.0.0.0/8"}, "", ""},
-		{"a proxy that is named", []Flag{{"reverse-proxy", "true"}, {"trusted-proxy-ip", "10.9.9.9"}, {"trusted-ip", "10.0.0.0/8"}}, []string{"10.9.9.9/32"}, []string{"10.0.0.0/8"}, "real_client_ip_header = X-Real-IP", ""},
-		{"any proxy", []Flag{{"reverse-proxy", "true"}, {"trusted-ip", "10.0.0.0/8"}}, nil, nil, "nobody's are believed", "PROTECTED"},
-		{"everybody", []Flag{{"reverse-proxy", "true"}, {"trusted-proxy-ip", "0.0.0.0/0,::/0"}, {"trusted-ip", "10.0.0.0/8"}}, nil, nil, "0.0.0.0/0, ::/0", "PROTECTED"},
+		{"a proxy that is named", []Flag{{"reverse-proxy", "true"}, {"trusted-proxy-ip", "10.9.9.9"}, {"real-client-ip-header", "x-forwarded-for"}, {"trusted-ip", "10.0.0.0/8"}}, []string{"10.9.9.9/32"}, []string{"10.0.0.0/8"}, "# --trusted-ip", ""},
+		{"a proxy that writes X-Real-IP", []Flag{{"reverse-proxy", "true"}, {"trusted-proxy-ip", "10.9.9.9"}, {"trusted-ip", "10.0.0.0/8"}}, []string{"10.9.9.9/32"}, nil, "real_client_ip_header = X-Real-IP", "STAY PROTECTED"},
+		{"a proxy that writes another", []Flag{{"reverse-proxy", "true"}, {"trusted-proxy-ip", "10.9.9.9"}, {"real-client-ip-header", "CF-Connecting-IP"}, {"trusted-ip", "10.0.0.0/8"}}, []string{"10.9.9.9/32"}, nil, "--real-client-ip-header", "STAY PROTECTED"},
+		{"any proxy", []Flag{{"reverse-proxy", "true"}, {"real-client-ip-header", "X-Forwarded-For"}, {"trusted-ip", "10.0.0.0/8"}}, nil, nil, "nobody's are believed", "PROTECTED"},
+		{"everybody", []Flag{{"reverse-proxy", "true"}, {"real-client-ip-header", "X-Forwarded-For"}, {"trusted-proxy-ip", "0.0.0.0/0,::/0"}, {"trusted-ip", "10.0.0.0/8"}}, nil, nil, "0.0.0.0/0, ::/0", "PROTECTED"},
 		{"everybody, and one", []Flag{{"reverse-proxy", "true"}, {"trusted-proxy-ip", "0.0.0.0/0,10.9.9.9"}}, []string{"10.9.9.9/32"}, nil, "0.0.0.0/0", ""},
 		{"no proxy at all", []Flag{{"trusted-proxy-ip", "10.9.9.9"}}, nil, nil, "had no effect without reverse_proxy", ""},
 		{"garbage", []Flag{{"reverse-proxy", "true"}, {"trusted-proxy-ip", "proxy.acme.example"}}, nil, nil, "is no address", ""},

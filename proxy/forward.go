@@ -219,6 +219,9 @@ func (g *Gateway) failed(w http.ResponseWriter, r *http.Request, err error) {
 	x := exchangeOf(r)
 	cause := context.Cause(r.Context())
 	timeout := net.Error(nil)
+	if x.tunnel == nil {
+		x.status = 0 // of an upgrade that the upstream announced and nobody asked for
+	}
 	switch {
 	case errors.Is(cause, errIdle):
 		err = cause

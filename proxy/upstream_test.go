@@ -422,3 +422,28 @@ func TestDirectory(t *testing.T) {
 		t.Errorf("POST: status %d, want 405", got)
 	}
 }
+
+// An upstream that changes the protocol unasked has answered nothing, and that is
+// what stands in the log.
+func TestUpgradeThatNobodyAskedFor(t *testing.T) {
+	app := newApplication(t)
+	app.answer(func(w http.ResponseWriter, _ *http.Request) {
+		c, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer c.Close()
+		_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+	})
+	cfg := defaults()
+	cfg.Routes = to(app.URL, config.Route{Path: "/", Access: public})
+	f := start(t, cfg, somebody())
+	if resp := f.raw(t, "GET / HTTP/1.1\r\nHost: app.example\r\n\r\n"); resp.StatusCode != http.StatusBadGateway {
+		t.Errorf("answered %s", resp.Status)
+	}
+	waitFor(t, "the log line", func() bool { return strings.Contains(f.log.String(), `"path":"/"`) })
+	if log := f.log.String(); !strings.Contains(log, `"status":502`) || strings.Contains(log, `"status":101`) {
+		t.Errorf("the log:\n%s", log)
+	}
+}

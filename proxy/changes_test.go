@@ -1,9 +1,12 @@
 package proxy
 
 import (
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -123,5 +126,56 @@ func TestRouteHeadersOfTrailers(t *testing.T) {
 	}
 	if diff := cmp.Diff(http.Header{"X-Sum": {"7"}}, app.trailer); diff != "" {
 		t.Errorf("trailers (-want +got):\n%s", diff)
+	}
+}
+
+// TestRouteHeadersOfAnswersTrailers: nor on the way back, announced or not.
+// Servers on the way, and some clients, put trailers among the headers.
+func TestRouteHeadersOfAnswersTrailers(t *testing.T) {
+	sent := map[string]string{"Server": "application/1", "X-Frame-Options": "ALLOWALL", "X_frame_options": "ALLOWALL", "X-Request-Id": "forged-request-id", "X-Sum": "7"}
+	for name, out := range map[string]bool{"HTTP/1": false, "HTTP/2": true} {
+		t.Run(name, func(t *testing.T) {
+			app := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				prefix := http.TrailerPrefix
+				if r.URL.Path == "/announced" {
+					prefix = ""
+					for name := range sent {
+						w.Header().Add("Trailer", name)
+					}
+				}
+				_, _ = io.WriteString(w, "body")
+				_ = http.NewResponseController(w).Flush()
+				for name, value := range sent {
+					w.Header()[prefix+name] = []string{value}
+				}
+			}))
+			app.Config.Protocols = speaking(out)
+			app.Start()
+			defer app.Close()
+			cfg := defaults()
+			cfg.Routes = to(map[bool]string{false: "http://", true: "h2c://"}[out]+app.Listener.Addr().String(), config.Route{
+				Path: "/", Access: public, Headers: config.RouteHeaders{Response: config.HeaderChanges{Set: secrets("X-Frame-Options", "DENY"), Remove: []string{"Server"}}},
+			})
+			f := start(t, cfg, somebody())
+			transport := &http.Transport{}
+			defer transport.CloseIdleConnections()
+			for _, target := range []string{"/announced", "/surprise"} {
+				resp, err := transport.RoundTrip(request(t, "GET", f.addr, target, nil))
+				if err != nil {
+					t.Fatal(err)
+				}
+				body, err := io.ReadAll(resp.Body)
+				resp.Body.Close()
+				if err != nil || string(body) != "body" {
+					t.Errorf("%s: %q, %v", target, body, err)
+				}
+				if diff := cmp.Diff(http.Header{"X-Sum": {"7"}}, resp.Trailer); diff != "" {
+					t.Errorf("%s: trailers (-want +got):\n%s", target, diff)
+				}
+				if got := resp.Header["X-Frame-Options"]; !slices.Equal(got, []string{"DENY"}) {
+					t.Errorf("%s: X-Frame-Options %q", target, got)
+				}
+			}
+		})
 	}
 }

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"io"
 	"net/http"
 	"strings"
 )
@@ -97,31 +96,6 @@ func (o ownCookies) refuse(h http.Header) {
 		return
 	}
 	h["Set-Cookie"] = kept
-}
-
-// guardTrailers returns the body of an answer at whose end refuse sees the
-// trailers: servers on the way may put them among the headers (RFC 9110,
-// section 6.5.1).
-func (o ownCookies) guardTrailers(resp *http.Response) io.ReadCloser {
-	if resp.StatusCode == http.StatusSwitchingProtocols || resp.ContentLength >= 0 && resp.ProtoMajor == 1 {
-		return resp.Body // none can come
-	}
-	return &trailerGuard{resp.Body, resp, o}
-}
-
-type trailerGuard struct {
-	io.ReadCloser
-	resp *http.Response
-	own  ownCookies
-}
-
-func (t *trailerGuard) Read(p []byte) (int, error) {
-	n, err := t.ReadCloser.Read(p)
-	if err == io.EOF {
-		// Now, and not earlier, http.Transport has read them.
-		t.own.refuse(t.resp.Trailer)
-	}
-	return n, err
 }
 
 // keepCookies drops from Clear-Site-Data what makes a browser forget cookies

@@ -207,7 +207,7 @@ func (g *Gateway) answer(resp *http.Response) error {
 	x := exchangeOf(resp.Request)
 	x.upstream = max(g.now().Sub(x.sent), 1)
 	x.route.response.apply(resp.Header)
-	resp.Body = x.idle.watch(g.cookies.guardTrailers(resp))
+	resp.Body = x.idle.watch(x.guardTrailers(resp))
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		x.status = resp.StatusCode // written past the exchange, to the connection
 	}

@@ -12,9 +12,8 @@ type provider struct {
 	name   string // on the button
 	issuer string // empty: oidc_issuer_url says it
 	closed string // why it cannot be a connection; empty: it can
-	// unsaid: it never says whether an address is verified, and oauth2-proxy
-	// takes that for yes. Who may write the addresses is the provider's
-	// administrator.
+	// unsaid: unless it is set up to, it does not say whether an address is
+	// verified, and oauth2-proxy takes that for yes.
 	unsaid bool
 }
 

@@ -18,8 +18,6 @@ func (t *translation) gate(c *node, kind string, p provider) {
 		trusted = unverifiedShown
 	case claim != "email":
 		trusted = claimShown + ": oauth2-proxy asks nobody whether it is verified"
-	case p.unsaid:
-		trusted = "it does not say which addresses are verified, and oauth2-proxy takes that for yes"
 	}
 	domains, addresses, from := t.emails(c)
 	require := &node{key: "require"}
@@ -48,8 +46,19 @@ func (t *translation) gate(c *node, kind string, p provider) {
 	}
 	if trusted != "" {
 		c.set("trust_email", "always", trusted)
-	} else if len(domains)+len(addresses) > 0 {
-		c.note("Only addresses count of which the provider says email_verified: true. oauth2-proxy also took those of which it says nothing: if this one says nothing, and its administrator answers for the addresses, write trust_email: always.")
+		return
+	}
+	if p.unsaid {
+		// Believing every address would let in those of which it says that they
+		// are not verified, whom oauth2-proxy refuses.
+		t.head = append(t.head, p.name+" says email_verified only where it is set up to, and WHO COMES WITHOUT IT STAYS OUT: see the connection.")
+	}
+	if len(domains)+len(addresses) > 0 {
+		trust := c
+		if p.unsaid {
+			trust = c.set("trust_email", "claim", "")
+		}
+		trust.note("Only addresses count of which the provider says email_verified: true. oauth2-proxy also took those of which it says nothing: if this one says nothing, and its administrator answers for the addresses, write trust_email: always.")
 	}
 }
 

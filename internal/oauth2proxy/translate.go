@@ -149,10 +149,12 @@ func (t *translation) remains() {
 		}
 		which[a] = append(which[a], s.spelled())
 	}
-	t.head = append(t.head, "Written by gatehouse migrate oauth2-proxy. At the end of a line stands the option that it comes from; each other option that was set is named in a comment.")
+	said := t.head
+	t.head = []string{"Written by gatehouse migrate oauth2-proxy. At the end of a line stands the option that it comes from; each other option that was set is named in a comment."}
 	if len(t.closed) > 0 {
 		t.head = append(t.head, "NOBODY CAN SIGN IN AS IT STANDS: "+strings.Join(t.closed, "; ")+".")
 	}
+	t.head = append(t.head, said...)
 	if len(t.variables) > 0 {
 		t.head = append(t.head, "Set before it is used: "+strings.Join(t.variables, ", ")+".")
 	}

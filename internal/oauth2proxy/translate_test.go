@@ -235,6 +235,44 @@ func TestClosed(t *testing.T) {
 	}
 }
 
+// TestUnverifiedEmail: an address that the provider calls not verified lets in
+// nobody whom oauth2-proxy refused for that. Attack: whoever can type an address
+// at the provider types one of a domain that comes in.
+func TestUnverifiedEmail(t *testing.T) {
+	t.Parallel()
+	for _, provider := range []string{"oidc", "adfs", "azure", "entra-id", "keycloak-oidc"} {
+		for _, tt := range []struct {
+			flags           []Flag
+			trust, inClaims string
+		}{
+			{[]Flag{{"email-domain", "acme.example"}}, config.TrustClaim, ""},
+			{[]Flag{{"authenticated-emails-file", "emails"}}, config.TrustClaim, ""},
+			{[]Flag{{"email-domain", "*"}}, config.TrustClaim, "true"},
+			{[]Flag{{"email-domain", "acme.example"}, {"insecure-oidc-allow-unverified-email", "true"}}, config.TrustAlways, ""},
+			{[]Flag{{"email-domain", "acme.example"}, {"oidc-email-claim", "upn"}}, config.TrustAlways, ""},
+		} {
+			result, err := Translate(Sources{
+				Flags: append([]Flag{
+					{"provider", provider},
+					{"oidc-issuer-url", "https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0"},
+					{"client-id", "x"},
+					{"client-secret", "y"},
+					{"upstream", "http://app:8080"},
+					{"redirect-url", "https://apps.acme.example"},
+				}, tt.flags...),
+				ReadFile: func(string) ([]byte, error) { return []byte("ann@acme.example\n"), nil },
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := loaded(t, result).Connections[0]
+			if verified := strings.Join(c.Require.Claims["email_verified"], ","); c.TrustEmail != tt.trust || verified != tt.inClaims || c.Disabled {
+				t.Errorf("%s %v: trust_email: %s, email_verified %q, disabled %v\n%s", provider, tt.flags, c.TrustEmail, verified, c.Disabled, result.Config)
+			}
+		}
+	}
+}
+
 // FuzzTranslate: whatever the files and flags say, what is written is YAML of
 // keys that config.yaml has. Attack: a value that ends its line or its quotes
 // and goes on as another key, such as access: public.

@@ -141,9 +141,7 @@ func (t *translation) issuer(c *node, kind string, p provider) {
 		if token, tokenShown := t.truth("entra_id_federated_token_auth"); token {
 			t.close("%s: the client is proved by a secret here, and not by a token of the cluster", tokenShown)
 		}
-		if tenants, tenantsShown := t.list("entra_id_allowed_tenants"); len(tenants) > 0 {
-			c.note("%s: the issuer is that of one tenant, which says the same", tenantsShown)
-		}
+		t.tenants(c, kind, issuer)
 		if field, fieldShown := t.text("azure_graph_group_field"); field != "" {
 			c.note("%s: the groups are those of the claim groups, which has their object ids unless the application is set up otherwise (Token configuration)", fieldShown)
 		}
@@ -160,6 +158,27 @@ func (t *translation) issuer(c *node, kind string, p provider) {
 	if u, err := url.Parse(issuer); err == nil && u.Scheme == "http" {
 		insecure := c.set("insecure_http", "true", shown)
 		insecure.note("the issuer is reached in clear, as before: whoever is on the way can sign in as anybody")
+	}
+}
+
+var oneTenant = regexp.MustCompile(`^https://login\.microsoftonline\.com/([a-zA-Z0-9-]+)/v2\.0$`)
+
+// tenants says what became of the list of tenants. oauth2-proxy holds the
+// tenant of each session against it, letter for letter: where that of the
+// issuer is not in it, nobody came in.
+func (t *translation) tenants(c *node, kind, issuer string) {
+	tenants, shown := t.list("entra_id_allowed_tenants")
+	one := oneTenant.FindStringSubmatch(issuer)
+	switch {
+	case len(tenants) == 0:
+	case kind != "entra-id":
+		c.note("%s had no effect with %s", shown, kind)
+	case severalOnes.MatchString(issuer):
+		c.note("%s: each of these tenants signs as itself; write a connection for each, with its issuer", shown)
+	case one == nil || !slices.Contains(tenants, one[1]):
+		t.close("%s does not name the tenant of the issuer, so that oauth2-proxy let in nobody; write the issuer of a tenant that it names, https://login.microsoftonline.com/TENANT/v2.0", shown)
+	default:
+		c.note("%s: the issuer is that of one tenant, which it names", shown)
 	}
 }
 

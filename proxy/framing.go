@@ -25,9 +25,10 @@ import (
 // still be forwarded with one framing only.
 type framed struct {
 	net.Conn
-	watch   watch
-	off     atomic.Bool      // hijacked: what follows is not HTTP
-	refused func(status int) // of an answer that no handler gave; nil: nobody asks
+	watch     watch
+	off       atomic.Bool      // hijacked, or HTTP/2: what follows is not HTTP/1
+	answering atomic.Bool      // a handler's answer is being written
+	refused   func(status int) // of an answer that no handler gave; nil: nobody asks
 }
 
 // framedTLS lets net/http see the connection's TLS state.
@@ -42,7 +43,9 @@ func (c *framedTLS) ConnectionState() tls.ConnectionState { return c.tls.Connect
 func (c *framed) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n > 0 && !c.off.Load() {
-		c.watch.see(p[:n])
+		if c.watch.see(p[:n]); c.watch.matched == len(preface) {
+			c.off.Store(true)
+		}
 	}
 	return n, err
 }

@@ -1,8 +1,12 @@
 package proxy
 
 import (
+	"bufio"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -82,5 +86,89 @@ func TestUnreadableRequestsAreSeen(t *testing.T) {
 	}
 	if strings.Contains(f.log.String(), "hush") {
 		t.Error("the log holds what was sent")
+	}
+}
+
+// TestDownloadsAreNotRefusals: what an application answers may be made of the
+// words with which net/http refuses, and be cut into pieces anywhere, without
+// a line of a request that nobody has sent. A refusal after it is seen.
+func TestDownloadsAreNotRefusals(t *testing.T) {
+	const refusal = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
+	app := newApplication(t)
+	app.answer(func(w http.ResponseWriter, r *http.Request) {
+		shift, _ := strconv.Atoi(r.URL.RawQuery)
+		_, _ = io.WriteString(w, strings.Repeat(refusal, 700)[shift:])
+	})
+	cfg := defaults()
+	cfg.Routes = to(app.URL, config.Route{Path: "/", Access: public})
+	f := start(t, cfg, somebody())
+	for _, h2 := range []bool{false, true} {
+		transport := &http.Transport{Protocols: speaking(h2)}
+		defer transport.CloseIdleConnections()
+		before := len(f.log.requests(t))
+		for shift := range len(refusal) {
+			resp, err := transport.RoundTrip(request(t, "GET", f.addr, fmt.Sprintf("/?%d", shift), nil))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		served := func() (n int) {
+			for _, line := range f.log.requests(t)[before:] {
+				if line["verdict"] == "public" {
+					n++
+				}
+			}
+			return n
+		}
+		waitFor(t, "the lines", func() bool { return served() == len(refusal) })
+		if n := len(f.log.requests(t)) - before; n != len(refusal) {
+			t.Errorf("HTTP/2 %v: %d requests were sent, and %d are in the log", h2, len(refusal), n)
+		}
+	}
+
+	c := connection(t, f.addr)
+	in := bufio.NewReader(c)
+	before := len(f.log.requests(t))
+	_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: app.example\r\n\r\nGET / HTTP/1.1\r\nHost: app.example\r\nX Y: z\r\n\r\n")
+	for _, want := range []int{http.StatusOK, http.StatusBadRequest} {
+		resp, err := http.ReadResponse(in, nil)
+		if err != nil || resp.StatusCode != want {
+			t.Fatalf("%v, %v; want %d", resp, err, want)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+	}
+	waitFor(t, "both lines", func() bool { return len(f.log.requests(t)) == before+2 })
+	if line := f.log.requests(t)[before+1]; line["verdict"] != "malformed" {
+		t.Errorf("the second line is %v", line)
+	}
+}
+
+// TestPiecesOfHTTP2AreNotRefusals: what goes out over HTTP/2 may be cut in the
+// middle of a frame, where nothing but the application's words are.
+func TestPiecesOfHTTP2AreNotRefusals(t *testing.T) {
+	const refusal = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
+	for start, want := range map[string]int{preface: 0, "X" + preface[1:]: 1} {
+		client, server := net.Pipe()
+		refused := 0
+		c := &framed{Conn: server, watch: watch{prior: true}, refused: func(int) { refused++ }}
+		go func() {
+			_, _ = io.WriteString(client, start)
+			_, _ = io.Copy(io.Discard, client)
+		}()
+		if _, err := io.ReadFull(c, make([]byte, len(start))); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(c, refusal); err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+		if refused != want {
+			t.Errorf("after %q: %d refusals were seen, want %d", start, refused, want)
+		}
 	}
 }

@@ -25,15 +25,17 @@ const (
 // served on a listener of Listen. What it answers by itself, to requests that
 // cannot be read, is logged like other requests and counted by unread.
 func Server(h http.Handler, logger *slog.Logger, unread Meter) *http.Server {
+	refused := refusals{logger, unread}
 	s := &http.Server{
-		Handler:           h,
+		Handler:           refused.answering(h),
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		Protocols:         new(http.Protocols),
 		HTTP2:             http2Config(),
 		ErrorLog:          log.New(connectionLog{logger}, "", 0),
-		ConnState:         refusals{logger, unread}.state,
+		ConnState:         refused.state,
+		ConnContext:       refused.connContext,
 		// "OPTIONS *" would be answered before any rule is asked.
 		DisableGeneralOptionsHandler: true,
 	}

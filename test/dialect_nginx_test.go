@@ -138,7 +138,7 @@ func TestIngressNginx(t *testing.T) {
 		start: func(t testing.TB, addr string, g *servers.Gateway, app *servers.App) {
 			servers.StartNginxOn(t, addr, ingressNginx(t, manifest, g.URL, app.URL))
 		},
-		identity: "X-Auth-Request-", program: http.StatusFound, down: 500, gone: 500, cookie: true,
+		identity: "X-Auth-Request-", bare: true, program: http.StatusFound, down: 500, gone: 500, cookie: true,
 		passes: []string{"X-Forwarded-Attr-Unknown", "X-Auth-Request-Attr-Unknown", "X-Auth-Request-Redirect"},
 	}.tell(t)
 }

@@ -126,6 +126,8 @@ func TestStepUpAtProvider(t *testing.T) {
 		}
 	}
 	newVisitor(t, "").look(g.URL+"/oauth2/step_up?rd=/level/").leads(t, "/oauth2/sign_in")
+	// In place of a refusal of another proxy, by rules that are not known here.
+	alice.look(g.URL+"/oauth2/step_up", "X-Auth-Request-Redirect", "/open").shows(t, http.StatusForbidden, "You do not have access")
 	// Attack: a proxy whose own rules refuse her sends her round for ever.
 	enough := alice.look(g.URL+"/oauth2/step_up?rd=/open").shows(t, http.StatusOK, "You are signed in")
 	if enough.Header.Get("Refresh") != "" {

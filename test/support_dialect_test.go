@@ -28,6 +28,7 @@ type dialect struct {
 	identity string   // what the application is told begins with it
 	passes   []string // headers that the documentation says come through as the client sent them
 
+	bare       bool // who is refused is not told why
 	program    int  // what a program without a session gets
 	down, gone int  // without the gateway's store, and without the gateway
 	cookie     bool // the application sees the gateway's cookie
@@ -171,6 +172,11 @@ func (s *dialectStory) ask(t testing.TB, line string, headers ...string) (server
 }
 
 func (s *dialectStory) whoMayPass(t *testing.T) {
+	pat := *s.pat
+	pat.t = t
+	if page := pat.get(s.front+"/admin/x").wants(t, http.StatusForbidden); !s.bare && !strings.Contains(page.Text, "membership in the group admins") {
+		t.Errorf("who is refused is not told why:\n%s", page.Text)
+	}
 	root := newVisitor(t, "")
 	root.post(s.front+"/oauth2/sign_in", url.Values{"username": {"root"}, "password": {goodPassword}}, "Origin", s.front).wants(t, http.StatusSeeOther)
 	for _, tt := range []struct {

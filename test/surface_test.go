@@ -61,7 +61,7 @@ var surface = []endpoint{
 	{method: "GET", path: "/oauth2/userinfo", by: bySignedIn, status: 200},
 	{method: "GET", path: "/oauth2/prove", by: bySignedIn, status: 200},
 	{method: "POST", path: "/oauth2/prove", by: bySignedIn, form: url.Values{"password": {""}}, status: 401},
-	{method: "GET", path: "/oauth2/step_up", by: bySignedIn, status: 200},
+	{method: "GET", path: "/oauth2/step_up", by: bySignedIn, ask: "/oauth2/step_up?rd=/", status: 200},
 	{method: "POST", path: "/oauth2/link", by: bySignedIn, form: url.Values{"connection": {"none"}}, status: 404},
 	{method: "GET", path: "/oauth2/account", by: bySignedIn, status: 200},
 	{method: "POST", path: "/oauth2/account/sessions/end", by: bySignedIn, form: url.Values{"id": {"none"}}, status: 303},

@@ -36,6 +36,12 @@ func (f *Flow) stepUp(w http.ResponseWriter, r *http.Request) (reached, error) {
 	if forbidden := f.forbids(r, rd, person); forbidden != nil {
 		return reached{}, f.raiseTo(w, r, sess, forbidden, rd)
 	}
+	if !r.URL.Query().Has("rd") {
+		// A proxy answers with this page in place of a refusal of its own
+		// (error_page of nginx), by rules that are not known here.
+		f.Pages.Error(w, r, auth.ErrForbidden)
+		return reached{}, nil
+	}
 	// A link, and no redirect: another proxy, with rules of its own, may have sent
 	// the person here, and would again.
 	f.Pages.Enough(w, r, rd)

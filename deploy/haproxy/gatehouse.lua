@@ -134,6 +134,9 @@ local function gatehouse(txn, address)
     answer(txn, 302, {["location"] = prefix .. "/sign_in?rd=" .. escape(target)})
   elseif status == 401 then
     answer(txn, 401, {["content-type"] = "application/json"}, '{"error":"unauthenticated"}\n')
+  elseif status == 403 and navigation(method, headers) then
+    -- It says why, and takes more proof where that would do.
+    answer(txn, 302, {["location"] = prefix .. "/step_up?rd=" .. escape(target)})
   elseif status == 403 then
     answer(txn, 403, {["content-type"] = "text/plain"}, "You may not open this.\n")
   else

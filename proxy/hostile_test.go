@@ -136,7 +136,7 @@ func TestHostileUpstream(t *testing.T) {
 				if _, err := io.WriteString(c, "HTTP/1.1 100 Continue\r\n\r\n"); err != nil {
 					return
 				}
-				time.Sleep(time.Millisecond)
+				<-time.After(time.Millisecond)
 			}
 		}, 504},
 		{"a head without end", "http", func(c net.Conn) {
@@ -145,7 +145,7 @@ func TestHostileUpstream(t *testing.T) {
 				if _, err := fmt.Fprintf(c, "X-%d: a\r\n", i); err != nil {
 					return
 				}
-				time.Sleep(10 * time.Millisecond)
+				<-time.After(10 * time.Millisecond)
 			}
 		}, 504},
 

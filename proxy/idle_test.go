@@ -52,7 +52,7 @@ func TestIdleTimeout(t *testing.T) {
 		for range 9 {
 			_, _ = io.WriteString(w, "word\n")
 			flush(w)
-			time.Sleep(limit / 3)
+			<-time.After(limit / 3)
 		}
 	})
 	if resp, err = transport.RoundTrip(request(t, "GET", f.addr, "/down", nil)); err != nil {
@@ -71,7 +71,7 @@ func TestIdleTimeout(t *testing.T) {
 	go func() {
 		for range 9 {
 			_, _ = io.WriteString(send, "word\n")
-			time.Sleep(limit / 3)
+			<-time.After(limit / 3)
 		}
 		send.Close()
 	}()
@@ -117,7 +117,7 @@ func TestIdleWebSocket(t *testing.T) {
 		if err := c.Write(ctx, websocket.MessageText, []byte("word")); err != nil {
 			t.Fatalf("cut while it was in use: %v", err)
 		}
-		time.Sleep(limit / 3)
+		<-time.After(limit / 3)
 	}
 	if _, _, err := c.Read(ctx); err == nil || ctx.Err() != nil {
 		t.Errorf("still open: %v", err)

@@ -172,7 +172,7 @@ func callAll(t *testing.T, ctx context.Context, client pb.TestServiceClient, app
 	for _, size := range []int32{1, 1 << 16, 2} { // each sent when the one before has come back
 		ping(t, both, size)
 	}
-	time.Sleep(1500 * time.Millisecond) // longer than the route's timeout, which is for headers
+	<-time.After(1500 * time.Millisecond) // longer than the route's timeout, which is for headers
 	ping(t, both, 3)
 	if err := both.CloseSend(); err != nil {
 		t.Fatal(err)

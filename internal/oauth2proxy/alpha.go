@@ -23,9 +23,10 @@ type injected struct {
 
 // header is one that oauth2-proxy puts on requests or answers.
 type header struct {
-	shown, name string
-	claims      []string
-	other       bool // also something else than the bare value of a claim
+	shown  origin
+	name   string
+	claims []string
+	other  bool // also something else than the bare value of a claim
 }
 
 // alphaOptions are the keys of the alpha configuration that say what an option
@@ -231,9 +232,9 @@ func (a *alphaReader) value(pattern string, v spelled) {
 		in.rest = append(in.rest, v.shown+": what a client sends under the name of an identity header is removed always")
 	case strings.HasSuffix(pattern, "headers[].insecureskipheadernormalization") && v.text == "true":
 		in.rest = append(in.rest, v.shown+": names of headers are written as HTTP has them, in any letter case")
-	case family == "upstreamconfig.upstreams" && setUpstream(item(&in.upstreams, v.shown, func(u *upstream) *string { return &u.shown }), key, v.text):
-	case family == "injectrequestheaders" && setHeader(item(&in.request, v.shown, func(h *header) *string { return &h.shown }), key, v):
-	case family == "injectresponseheaders" && setHeader(item(&in.response, v.shown, func(h *header) *string { return &h.shown }), key, v):
+	case family == "upstreamconfig.upstreams" && setUpstream(item(&in.upstreams, v.shown, func(u *upstream) *origin { return &u.shown }), key, v.text):
+	case family == "injectrequestheaders" && setHeader(item(&in.request, v.shown, func(h *header) *origin { return &h.shown }), key, v):
+	case family == "injectresponseheaders" && setHeader(item(&in.response, v.shown, func(h *header) *origin { return &h.shown }), key, v):
 	case pattern == "providers[].additionalclaims":
 		in.claims = v.items
 	case pattern == "providers[].id": // which nobody sees
@@ -249,16 +250,16 @@ func (a *alphaReader) value(pattern string, v spelled) {
 }
 
 // item returns the item of a list that a path belongs to: the last one, or a
-// new one where the path begins another. origin is where an item says which
-// path it was begun by.
-func item[T any](all *[]T, shown string, origin func(*T) *string) *T {
-	at := shown[:strings.Index(shown, "]")+1]
-	if n := len(*all); n > 0 && *origin(&(*all)[n-1]) == at {
+// new one where the path begins another. begun is where an item says which path
+// it was begun by.
+func item[T any](all *[]T, shown string, begun func(*T) *origin) *T {
+	at := origin(shown[:strings.Index(shown, "]")+1])
+	if n := len(*all); n > 0 && *begun(&(*all)[n-1]) == at {
 		return &(*all)[n-1]
 	}
 	*all = append(*all, *new(T))
 	last := &(*all)[len(*all)-1]
-	*origin(last) = at
+	*begun(last) = at
 	return last
 }
 

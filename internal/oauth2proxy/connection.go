@@ -60,7 +60,7 @@ func (t *translation) connection() {
 		if login, loginShown := t.set("login_url"); kind == "github" && loginShown {
 			n.note("%s: if that is Gitea or Forgejo, which speak OpenID Connect, have oauth2-proxy's provider be oidc, with their URL as oidc_issuer_url, and write this anew", login)
 		}
-		n.note("There is no connection here for: %s", strings.Join(t.narrowing(), ", "))
+		n.note("There is no connection here for: %s", joined(t.narrowing()...))
 		return
 	}
 	c := n.item()
@@ -85,7 +85,7 @@ func (t *translation) connection() {
 	t.gate(c, kind, p)
 	t.claims(c)
 	user := "{subject}"
-	from := "as X-Forwarded-User was"
+	from := origin("as X-Forwarded-User was")
 	if byEmail, emailShown := t.truth("prefer_email_to_user"); byEmail && !t.settings.injected.given {
 		user, from = "{email}", emailShown
 	}
@@ -99,8 +99,8 @@ func (t *translation) connection() {
 }
 
 // narrowing names the options that are set and say who comes in.
-func (t *translation) narrowing() []string {
-	names := []string{"nobody"}
+func (t *translation) narrowing() []origin {
+	names := []origin{"nobody"}
 	for _, o := range options() {
 		// What the translation of a connection would have asked for.
 		if shown, ok := t.set(o.name); ok && o.section == "connections" && o.instead == "" && o.name != "provider" {

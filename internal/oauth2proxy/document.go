@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -13,13 +14,40 @@ import (
 type node struct {
 	key   string   // empty: an item
 	value string   // as YAML writes it; empty: what is below
-	from  string   // the options that it comes from
+	from  origin   // the options that it comes from
 	notes []string // each a paragraph
+	named []origin // in the notes
 	below []*node
 }
 
+// origin is one option, or several with ", " between them, as they were spelled
+// where they were set. It has a type of its own so that an option counts as
+// named only where it was: whatever somebody has written may hold its name.
+type origin string
+
+// joined is all of them, each once.
+func joined(all ...origin) origin {
+	var names []string
+	for _, o := range all {
+		if o != "" && !slices.Contains(names, string(o)) {
+			names = append(names, string(o))
+		}
+	}
+	return origin(strings.Join(names, ", "))
+}
+
+// origins are the names among the arguments of a note.
+func origins(args []any) (all []origin) {
+	for _, arg := range args {
+		if o, ok := arg.(origin); ok {
+			all = append(all, o)
+		}
+	}
+	return all
+}
+
 // set adds a key with a value that is YAML already.
-func (n *node) set(key, value, from string) *node {
+func (n *node) set(key, value string, from origin) *node {
 	child := &node{key: key, value: value, from: from}
 	n.below = append(n.below, child)
 	return child
@@ -40,19 +68,20 @@ func (n *node) item() *node { return n.set("", "", "") }
 
 func (n *node) note(format string, args ...any) {
 	n.notes = append(n.notes, fmt.Sprintf(format, args...))
+	n.named = append(n.named, origins(args)...)
 }
 
-// words adds the words of all comments below n: a name of an option is one.
-func (n *node) words(all map[string]bool) {
-	for _, child := range n.below {
-		for _, text := range append(child.notes, child.from) {
-			for word := range strings.FieldsFuncSeq(text, func(c rune) bool {
-				return c != '-' && c != '_' && c != '.' && c != '[' && c != ']' && !unicode.IsLetter(c) && !unicode.IsDigit(c)
-			}) {
-				all[word] = true
-			}
+// names adds the options that are named in n and below.
+func (n *node) names(all map[string]bool) {
+	for _, o := range slices.Concat(n.named, []origin{n.from}) {
+		// What it comes from may be followed by why.
+		options, _, _ := strings.Cut(string(o), ":")
+		for name := range strings.SplitSeq(options, ", ") {
+			all[name] = true
 		}
-		child.words(all)
+	}
+	for _, child := range n.below {
+		child.names(all)
 	}
 }
 
@@ -80,7 +109,7 @@ func (n *node) write(b *strings.Builder, depth int) {
 		case child.value != "":
 			b.WriteString(indent + child.key + ": " + child.value)
 			if child.from != "" {
-				b.WriteString(" # " + child.from)
+				b.WriteString(" # " + string(child.from))
 			}
 			b.WriteByte('\n')
 		case len(child.below) > 0:

@@ -12,7 +12,7 @@ import (
 func (t *translation) gate(c *node, kind string, p provider) {
 	unverified, unverifiedShown := t.truth("insecure_oidc_allow_unverified_email")
 	claim, claimShown := t.emailClaim()
-	trusted := ""
+	trusted := origin("")
 	switch {
 	case unverified:
 		trusted = unverifiedShown
@@ -64,7 +64,7 @@ func (t *translation) gate(c *node, kind string, p provider) {
 
 // emailClaim is the claim that has the address. user_id_claim was its name
 // before.
-func (t *translation) emailClaim() (claim, shown string) {
+func (t *translation) emailClaim() (claim string, shown origin) {
 	claim, shown = t.text("oidc_email_claim")
 	if old, oldShown := t.text("user_id_claim"); claim == "email" && old != "" && old != "email" {
 		return old, oldShown
@@ -74,7 +74,7 @@ func (t *translation) emailClaim() (claim, shown string) {
 
 // emails says whose addresses come in: those of the domains, or these; neither
 // where all do.
-func (t *translation) emails(c *node) (domains, addresses []string, from string) {
+func (t *translation) emails(c *node) (domains, addresses []string, from origin) {
 	given, shown := t.list("email_domains")
 	file, fileShown := t.text("authenticated_emails_file")
 	if slices.Contains(given, "*") {
@@ -111,7 +111,7 @@ func (t *translation) emails(c *node) (domains, addresses []string, from string)
 }
 
 // addresses reads the file of those who come in.
-func (t *translation) addresses(file, shown string) (all []string) {
+func (t *translation) addresses(file string, shown origin) (all []string) {
 	var data []byte
 	err := errors.New("there is nothing to read it with")
 	if t.src.ReadFile != nil {
@@ -140,7 +140,7 @@ func (t *translation) addresses(file, shown string) (all []string) {
 }
 
 // groups returns the groups of which one is needed.
-func (t *translation) groups(kind string) ([]string, string) {
+func (t *translation) groups(kind string) ([]string, origin) {
 	allowed, shown := t.list("allowed_groups")
 	own := map[string]string{"keycloak": "keycloak_groups", "gitlab": "gitlab_groups"}[kind]
 	if own != "" {
@@ -162,7 +162,7 @@ func (t *translation) groups(kind string) ([]string, string) {
 	return allowed, shown
 }
 
-func (t *translation) projects(kind string) ([]string, string) {
+func (t *translation) projects(kind string) ([]string, origin) {
 	if kind != "gitlab" {
 		return nil, ""
 	}

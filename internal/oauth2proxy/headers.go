@@ -31,11 +31,11 @@ func (t *translation) headers() {
 	for _, k := range identityKeys() {
 		switch {
 		case !basic && !user:
-			n.set(k.key, `""`, strings.Join([]string{basicShown, userShown}, ", "))
+			n.set(k.key, `""`, joined(basicShown, userShown))
 		case k.key == "email" && byEmail:
 			n.set(k.key, `""`, emailShown)
 		case userShown != "" || basicShown != "":
-			n.set(k.key, k.usual, strings.Trim(userShown+", "+basicShown, ", "))
+			n.set(k.key, k.usual, joined(userShown, basicShown))
 		}
 	}
 	notes := []struct{ name, text string }{
@@ -85,7 +85,7 @@ func (t *translation) injectedHeaders(n *node) {
 	if len(in.response) > 0 {
 		var said []string
 		for _, h := range in.response {
-			said = append(said, h.shown+" "+h.name)
+			said = append(said, string(h.shown)+" "+h.name)
 		}
 		n.note("%s: a verdict of /auth has X-Auth-Request-User, -Email, -Groups, -Preferred-Username and -Attr-*, always, and no others", strings.Join(said, ", "))
 	}

@@ -13,7 +13,7 @@ type route struct {
 	of      upstream
 	public  bool     // for all methods
 	methods []string // for which it is public
-	from    string   // the patterns that make it so
+	from    origin   // the patterns that make it so
 	own     bool     // an upstream has this very path
 	guard   bool     // it keeps the path without its slash protected
 }
@@ -31,7 +31,7 @@ func (t *translation) routes() {
 			continue
 		}
 		r.methods = append(r.methods, "OPTIONS")
-		r.from = strings.TrimPrefix(r.from+", "+preflightShown, ", ")
+		r.from = joined(r.from, preflightShown)
 	}
 	for _, r := range all {
 		if r.public || len(r.methods) > 0 {
@@ -68,14 +68,14 @@ func (t *translation) applications(n *node) (all []*route) {
 type rule struct {
 	place  place
 	method string // empty: all
-	from   string
+	from   origin
 }
 
 // skipped returns what needs no session, and says of each pattern what of it
 // stays protected.
 func (t *translation) skipped(n *node) (rules []rule) {
 	prefix, _ := t.text("proxy_prefix")
-	add := func(shown, spelled, method, pattern string) {
+	add := func(shown origin, spelled, method, pattern string) {
 		found, whole := places(pattern)
 		found = slices.DeleteFunc(found, func(p place) bool {
 			own := isOwn(p.path, prefix)
@@ -154,8 +154,8 @@ func apply(all []*route, r rule) []*route {
 		} else if !slices.Contains(one.methods, r.method) {
 			one.methods = append(one.methods, r.method)
 		}
-		if !strings.Contains(one.from, r.from) {
-			one.from = strings.TrimPrefix(one.from+", "+r.from, ", ")
+		if !strings.Contains(string(one.from), string(r.from)) {
+			one.from = joined(one.from, r.from)
 		}
 	}
 	return all
@@ -227,7 +227,7 @@ func (t *translation) write(n *node, r *route, public bool) {
 // programs writes which paths answer 401 in place of a redirect.
 func (t *translation) programs(n *node) {
 	var paths []string
-	var from string
+	var from origin
 	if force, shown := t.truth("force_json_errors"); force {
 		paths, from = []string{"/"}, shown
 	}

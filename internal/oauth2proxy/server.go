@@ -133,7 +133,7 @@ func (t *translation) trustedProxies(n *node) {
 	}
 	if header, headerShown := t.text("real_client_ip_header"); !t.chained() {
 		if headerShown == "" {
-			headerShown = "real_client_ip_header = " + header
+			headerShown = origin("real_client_ip_header = " + header)
 		}
 		n.note("%s: the client's address is read from X-Forwarded-For or Forwarded; let the proxy in front write one of them, and pass on neither from a client", headerShown)
 	}
@@ -152,8 +152,8 @@ func (t *translation) trustedProxies(n *node) {
 	if len(named) == 0 {
 		n.note("%s believed X-Forwarded-* of everybody who connects%s. Here nobody's are believed until the addresses of the proxies in front are listed, such as 10.0.0.0/8 (or unix, for peers of a socket). Where another proxy asks %s, list it.",
 			shown, everyone, prefix+"/auth for verdicts")
-		n.set("trusted_proxies", "[]", strings.TrimSuffix(shown+", "+proxiesShown, ", "))
+		n.set("trusted_proxies", "[]", joined(shown, proxiesShown))
 		return
 	}
-	n.set("trusted_proxies", flow(named), shown+", "+proxiesShown)
+	n.set("trusted_proxies", flow(named), joined(shown, proxiesShown))
 }

@@ -69,9 +69,9 @@ type translation struct {
 
 // values returns what an option has and how it was spelled, which is empty
 // where nothing is set.
-func (t *translation) values(name string) ([]string, string) {
+func (t *translation) values(name string) ([]string, origin) {
 	if s, ok := t.settings.set[name]; ok {
-		return s.values, s.shown
+		return s.values, origin(s.shown)
 	}
 	if usual := t.usual[name]; usual != "" {
 		return []string{usual}, ""
@@ -79,9 +79,9 @@ func (t *translation) values(name string) ([]string, string) {
 	return nil, ""
 }
 
-func (t *translation) list(name string) ([]string, string) { return t.values(name) }
+func (t *translation) list(name string) ([]string, origin) { return t.values(name) }
 
-func (t *translation) text(name string) (value, shown string) {
+func (t *translation) text(name string) (value string, shown origin) {
 	values, shown := t.values(name)
 	if len(values) > 0 {
 		value = values[0]
@@ -89,12 +89,12 @@ func (t *translation) text(name string) (value, shown string) {
 	return value, shown
 }
 
-func (t *translation) truth(name string) (value bool, shown string) {
+func (t *translation) truth(name string) (value bool, shown origin) {
 	text, shown := t.text(name)
 	return text == "true", shown
 }
 
-func (t *translation) span(name string) (value time.Duration, shown string) {
+func (t *translation) span(name string) (value time.Duration, shown origin) {
 	text, shown := t.text(name)
 	value, _ = parseSpan(text) // judged when it was read
 	return value, shown
@@ -102,9 +102,9 @@ func (t *translation) span(name string) (value time.Duration, shown string) {
 
 // set reports whether somebody has given an option a value, and how it was
 // spelled.
-func (t *translation) set(name string) (shown string, ok bool) {
+func (t *translation) set(name string) (shown origin, ok bool) {
 	s, ok := t.settings.set[name]
-	return s.shown, ok && strings.Join(s.values, "") != ""
+	return origin(s.shown), ok && strings.Join(s.values, "") != ""
 }
 
 // needs notes a variable of the configuration.
@@ -119,6 +119,7 @@ func (t *translation) needs(name string) string {
 func (t *translation) close(format string, args ...any) string {
 	why := fmt.Sprintf(format, args...)
 	t.closed = append(t.closed, why)
+	t.root.named = append(t.root.named, origins(args)...) // the head has it
 	return why
 }
 
@@ -126,7 +127,7 @@ func (t *translation) close(format string, args ...any) string {
 // section where there is something to do, in the head where there is not.
 func (t *translation) remains() {
 	named := map[string]bool{}
-	t.root.words(named)
+	t.root.names(named)
 	var same []string
 	type answer struct{ section, text string }
 	var answers []answer

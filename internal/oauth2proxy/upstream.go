@@ -11,7 +11,7 @@ import (
 
 // upstream is one application of oauth2-proxy.
 type upstream struct {
-	shown    string // where it is set
+	shown    origin // where it is set
 	path     string // of requests; one that ends in a slash is what begins with it
 	uri      string
 	rewrite  string // then path is a pattern

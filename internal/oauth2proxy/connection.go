@@ -114,6 +114,7 @@ func (t *translation) narrowing() []origin {
 }
 
 var (
+	beforeHost  = regexp.MustCompile(`//[^/?#,]*@`) // the name and password of a URL
 	realm       = regexp.MustCompile(`^(https?://[^?#]*/realms/[^/?#]+)/`)
 	severalOnes = regexp.MustCompile(`(?i)^(https://login\.microsoftonline\.com/)?(common|organizations|consumers)(/|$)`)
 )
@@ -153,7 +154,8 @@ func (t *translation) issuer(c *node, kind string, p provider) {
 		t.close("oidc_issuer_url is not set, so nobody knows whom to ask; write the issuer")
 		issuer = "https://issuer.invalid"
 	}
-	issuer = withoutPassword(issuer)
+	issuer = beforeHost.ReplaceAllString(issuer, "//")
+	issuer, _, _ = strings.Cut(issuer, "?") // no issuer has one, and it may hold a token
 	c.set("issuer", quoted(issuer), shown)
 	if u, err := url.Parse(issuer); err == nil && u.Scheme == "http" {
 		insecure := c.set("insecure_http", "true", shown)

@@ -24,7 +24,8 @@ func ParseFlags(args []string) (flags []Flag, config, alpha string, err error) {
 	for i := 0; i < len(args); i++ {
 		name, isFlag := strings.CutPrefix(args[i], "--")
 		if !isFlag || name == "" {
-			return nil, "", "", flagError("%s is no flag: write --name=value, also for true and false", shortened(args[i]))
+			// Not shown: it may be a secret that a space has cut off.
+			return nil, "", "", flagError("argument %d after -- is no flag: write --name=value, also for true and false", i+1)
 		}
 		name, value, given := strings.Cut(name, "=")
 		o, ok := byFlag[name]

@@ -2,7 +2,6 @@ package oauth2proxy
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -173,25 +172,3 @@ func (t *translation) remains() {
 		section.notes = append(section.notes, note)
 	}
 }
-
-// spelled is a setting as a comment shows it.
-func (s setting) spelled() string {
-	const most = 60
-	if s.option.secret {
-		return s.shown
-	}
-	value := withoutPassword(strings.Join(s.values, ","))
-	if len(value) > most {
-		value = value[:most] + "..."
-	}
-	if s.option.kind == text || s.option.kind == list {
-		value = fmt.Sprintf("%q", value)
-	}
-	return s.shown + " = " + value
-}
-
-var inURL = regexp.MustCompile(`//[^/?#,]*@`)
-
-// withoutPassword leaves out the name and the password that a URL may have
-// before its host.
-func withoutPassword(s string) string { return inURL.ReplaceAllString(s, "//") }

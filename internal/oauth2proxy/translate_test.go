@@ -43,7 +43,11 @@ func (o option) sample() string {
 	case strings.HasSuffix(o.name, "connection_url"), strings.HasSuffix(o.name, "connection_urls"):
 		return "redis://ann:" + canary + "@redis.acme.example:6379"
 	case strings.HasSuffix(o.name, "_url"), o.name == "upstreams":
-		return "https://ann:" + canary + "@some.acme.example/x"
+		return "https://ann:" + canary + "@some.acme.example/x?token=" + canary
+	case o.name == "custom_sign_in_logo", o.name == "resource":
+		return "https://some.acme.example/" + canary + "?token=" + canary
+	case o.name == "banner", o.name == "footer":
+		return "see <a href='https://ann:" + canary + "@some.acme.example/?token=" + canary + "'>there</a>"
 	case o.name == "provider":
 		return "adfs"
 	case strings.HasSuffix(o.name, "_issuers"):
@@ -155,8 +159,9 @@ func TestRefused(t *testing.T) {
 		{"--no-such=" + canary, `oauth2-proxy has no flag --"no-such"`},
 		{"--email-domains=x", "is email-domain meant?"},
 		{"--cookie_name x", "is cookie-name meant?"},
-		{"-provider=oidc", `"-provider" is no flag`},
-		{"--reverse-proxy false", `"false" is no flag: write --name=value, also for true and false`},
+		{"-provider=oidc", "argument 1 after -- is no flag"},
+		{"--reverse-proxy false", "argument 2 after -- is no flag: write --name=value, also for true and false"},
+		{"--client-id x " + canary, "argument 3 after -- is no flag"},
 		{"--client-id", "--client-id has no value"},
 		{"--version", `oauth2-proxy has no flag --"version"`},
 	} {

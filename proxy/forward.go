@@ -159,8 +159,11 @@ func (g *Gateway) forwarding(x *exchange, in *http.Request, out http.Header) {
 		chain = x.peer.Addr.String()
 	}
 	if x.peer.Trusted {
-		if v, ok := single(in.Header, "X-Forwarded-Proto"); ok && (v == "http" || v == "https") {
-			proto = v
+		switch v, _ := single(in.Header, "X-Forwarded-Proto"); v {
+		case "http", "ws": // Traefik says so of WebSockets
+			proto = "http"
+		case "https", "wss":
+			proto = "https"
 		}
 		if v, ok := single(in.Header, "X-Forwarded-Host"); ok && validHost(v) {
 			host = v

@@ -104,6 +104,22 @@ func TestTrailersStripped(t *testing.T) {
 	}
 }
 
+// TestForwardedSchemes: a trusted proxy says how its client came, Traefik also by
+// the schemes of WebSockets; what is none of them says nothing.
+func TestForwardedSchemes(t *testing.T) {
+	app := newApplication(t)
+	cfg := defaults()
+	cfg.Server.TrustedProxies = []string{"127.0.0.0/8"}
+	cfg.Routes = to(app.URL, config.Route{Path: "/", Access: public})
+	f := start(t, cfg, somebody())
+	for said, want := range map[string]string{"https": "https", "wss": "https", "ws": "http", "http": "http", "HTTPS": "http", "gopher": "http"} {
+		f.raw(t, "GET /x HTTP/1.1\r\nHost: app.example\r\nX-Forwarded-Proto: "+said+"\r\n\r\n")
+		if got := app.got().Header.Get("X-Forwarded-Proto"); got != want {
+			t.Errorf("%s is passed on as %s, want %s", said, got, want)
+		}
+	}
+}
+
 // TestForwardingHeaders: who is not trusted cannot say where a request came
 // from; nobody can tell the application of another path.
 func TestForwardingHeaders(t *testing.T) {

@@ -90,18 +90,28 @@ func (p *process) changed(key string) {
 	}
 }
 
-// enter returns the app of this moment, which stays whole until leave.
+// enter returns the app of this moment, which stays whole until leave, and nil
+// once the process has ended: an app that nobody can enter and that has no
+// successor, which takes its place before it is retired.
 func (p *process) enter() *app {
 	for {
 		a := p.current.Load()
-		if n := a.users.Load(); n > 0 && a.users.CompareAndSwap(n, n+1) {
+		n := a.users.Load()
+		switch {
+		case n > 0 && a.users.CompareAndSwap(n, n+1):
 			return a
+		case n == 0 && p.current.Load() == a:
+			return nil
 		}
 	}
 }
 
 func (p *process) serveFront(w http.ResponseWriter, r *http.Request) {
 	a := p.enter()
+	if a == nil {
+		http.Error(w, "the gateway has ended", http.StatusServiceUnavailable)
+		return
+	}
 	defer a.leave()
 	a.gateway.ServeHTTP(w, r)
 }
@@ -112,6 +122,9 @@ func (p *process) command(ctx context.Context, c adminsock.Command, stdout, stde
 		return p.reload(ctx, stdout, stderr)
 	}
 	a := p.enter()
+	if a == nil {
+		return failed(stderr, errDraining)
+	}
 	defer a.leave()
 	return a.administration().run(ctx, c, stdout, stderr)
 }

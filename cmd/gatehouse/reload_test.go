@@ -21,6 +21,7 @@ import (
 	"go.uber.org/goleak"
 
 	"gatehouse/auth"
+	"gatehouse/internal/adminsock"
 	"gatehouse/internal/config"
 	"gatehouse/internal/store"
 	"gatehouse/test/badidp"
@@ -445,5 +446,20 @@ func TestReloadWaitsForTheStore(t *testing.T) {
 	}
 	if n := strings.Count(r.log.String(), "configuration not reloaded"); n != 1 {
 		t.Errorf("told %d times", n)
+	}
+}
+
+// A handler that outlives the end finds nobody, and does not look for ever.
+func TestNobodyEntersAProcessThatHasEnded(t *testing.T) {
+	p := &process{}
+	p.current.Store(&app{})
+	w := httptest.NewRecorder()
+	p.serveFront(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	if w.Code != http.StatusServiceUnavailable {
+		t.Errorf("answered %d", w.Code)
+	}
+	var stderr strings.Builder
+	if code := p.command(t.Context(), adminsock.Command{Args: []string{"user", "list"}}, io.Discard, &stderr); code != exitFailed || stderr.String() == "" {
+		t.Errorf("ends with %d: %s", code, stderr.String())
 	}
 }

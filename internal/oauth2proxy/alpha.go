@@ -178,30 +178,53 @@ func (a *alphaReader) walk(n *yaml.Node, pattern, shown string) {
 			a.walk(item, pattern+"[]", fmt.Sprintf("%s[%d]", shown, i))
 		}
 	case n.Kind == yaml.SequenceNode:
-		items := make([]string, len(n.Content))
+		v := spelled{shown: shown, items: make([]string, len(n.Content))}
 		for i, item := range n.Content {
-			items[i] = a.expand(item.Value)
+			v.items[i] = a.expanded(&v, item.Value)
 		}
-		a.value(pattern, spelled{shown: shown, items: items})
+		a.value(pattern, v)
 	case n.Kind == yaml.ScalarNode && n.Tag != "!!null":
-		a.value(pattern, spelled{shown: shown, text: a.expand(n.Value)})
+		v := spelled{shown: shown}
+		v.text = a.expanded(&v, n.Value)
+		a.value(pattern, v)
 	}
 }
 
-// expand puts in the environment, as oauth2-proxy does in the whole text.
-func (a *alphaReader) expand(value string) string {
+// expanded is what a text of v means, which is noted as it was written.
+func (a *alphaReader) expanded(v *spelled, text string) string {
+	v.raw = append(v.raw, text)
+	a.settings.references.add(v.shown, a.put(text, variableOf), func(part string) string { return a.put(part, a.held) })
+	return a.put(text, a.held)
+}
+
+// variableOf is a reference as config.yaml has it.
+func variableOf(name, fallback string) string {
+	if fallback != "" {
+		fallback = ":-" + fallback
+	}
+	return variable(name + fallback)
+}
+
+// put puts something in for each variable, where oauth2-proxy does: in the
+// whole text.
+func (a *alphaReader) put(value string, instead func(name, fallback string) string) string {
 	return os.Expand(value, func(name string) string {
 		if len(name) == 1 && (name[0] < 'A' || name[0] > 'z') {
 			return "$" + name // of a pattern: $1, or its end
 		}
 		name, fallback, _ := strings.Cut(name, ":-")
-		for _, v := range a.environ {
-			if held, ok := strings.CutPrefix(v, name+"="); ok && held != "" {
-				return held
-			}
-		}
-		return fallback
+		return instead(name, fallback)
 	})
+}
+
+// held is what the environment says.
+func (a *alphaReader) held(name, fallback string) string {
+	for _, v := range a.environ {
+		if held, ok := strings.CutPrefix(v, name+"="); ok && held != "" {
+			return held
+		}
+	}
+	return fallback
 }
 
 func (a *alphaReader) value(pattern string, v spelled) {
@@ -232,7 +255,7 @@ func (a *alphaReader) value(pattern string, v spelled) {
 		in.rest = append(in.rest, v.shown+": what a client sends under the name of an identity header is removed always")
 	case strings.HasSuffix(pattern, "headers[].insecureskipheadernormalization") && v.text == "true":
 		in.rest = append(in.rest, v.shown+": names of headers are written as HTTP has them, in any letter case")
-	case family == "upstreamconfig.upstreams" && setUpstream(item(&in.upstreams, v.shown, func(u *upstream) *origin { return &u.shown }), key, v.text):
+	case family == "upstreamconfig.upstreams" && setUpstream(item(&in.upstreams, v.shown, func(u *upstream) *origin { return &u.shown }), key, v):
 	case family == "injectrequestheaders" && setHeader(item(&in.request, v.shown, func(h *header) *origin { return &h.shown }), key, v):
 	case family == "injectresponseheaders" && setHeader(item(&in.response, v.shown, func(h *header) *origin { return &h.shown }), key, v):
 	case pattern == "providers[].additionalclaims":
@@ -274,12 +297,13 @@ func unsaid() map[string]string {
 }
 
 // setUpstream sets a key of an upstream; false where there is no such key.
-func setUpstream(u *upstream, key, value string) bool {
+func setUpstream(u *upstream, key string, v spelled) bool {
+	value := v.text
 	truth, _ := strconv.ParseBool(value)
 	switch key {
 	case "id": // which nobody sees
 	case "path":
-		u.path = value
+		u.path, u.spelled = value, strings.Join(v.raw, "")
 	case "uri":
 		u.uri = value
 	case "rewritetarget":

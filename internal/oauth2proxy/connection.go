@@ -56,7 +56,7 @@ func (t *translation) connection() {
 		shown = "the usual provider"
 	}
 	if p.closed != "" {
-		n.note("%s", t.close("%s = %.40q: it %s", shown, kind, p.closed))
+		n.note("%s", t.close("%s = %.40q: it %s", shown, t.spelled(kind, shown), p.closed))
 		if login, loginShown := t.set("login_url"); kind == "github" && loginShown {
 			n.note("%s: if that is Gitea or Forgejo, which speak OpenID Connect, have oauth2-proxy's provider be oidc, with their URL as oidc_issuer_url, and write this anew", login)
 		}
@@ -67,7 +67,7 @@ func (t *translation) connection() {
 	id := notID.ReplaceAllString(kind, "-")
 	c.set("id", quoted(id), shown)
 	if display, displayShown := t.text("provider_display_name"); display != "" {
-		c.set("name", quoted(display), displayShown)
+		c.set("name", t.quoted(display, displayShown), displayShown)
 	} else {
 		c.set("name", quoted(p.name), "")
 	}
@@ -80,7 +80,7 @@ func (t *translation) connection() {
 		if !slices.Contains(scopes, "openid") {
 			scopes = append([]string{"openid"}, scopes...)
 		}
-		c.set("scopes", flow(scopes), scopeShown)
+		c.set("scopes", t.flow(scopes, scopeShown), scopeShown)
 	}
 	t.gate(c, kind, p)
 	t.claims(c)
@@ -156,7 +156,7 @@ func (t *translation) issuer(c *node, kind string, p provider) {
 	}
 	issuer = beforeHost.ReplaceAllString(issuer, "//")
 	issuer, _, _ = strings.Cut(issuer, "?") // no issuer has one, and it may hold a token
-	c.set("issuer", quoted(issuer), shown)
+	c.set("issuer", t.quoted(issuer, shown), shown)
 	if u, err := url.Parse(issuer); err == nil && u.Scheme == "http" {
 		insecure := c.set("insecure_http", "true", shown)
 		insecure.note("the issuer is reached in clear, as before: whoever is on the way can sign in as anybody")
@@ -186,7 +186,7 @@ func (t *translation) tenants(c *node, kind, issuer string) {
 
 func (t *translation) client(c *node) {
 	if id, shown := t.text("client_id"); id != "" {
-		c.set("client_id", quoted(id), shown)
+		c.set("client_id", t.quoted(id, shown), shown)
 	} else {
 		t.close("client_id is not set")
 		c.set("client_id", `"?"`, "")
@@ -196,7 +196,7 @@ func (t *translation) client(c *node) {
 	const name = variablePrefix + "CLIENT_SECRET"
 	switch {
 	case secret == "" && file != "":
-		c.set("client_secret_file", quoted(file), fileShown)
+		c.set("client_secret_file", t.quoted(file, fileShown), fileShown)
 		return
 	case secret == "":
 		t.close("there is no client secret")
@@ -210,17 +210,17 @@ func (t *translation) client(c *node) {
 func (t *translation) claims(c *node) {
 	attributes := &node{key: "attributes"}
 	if claim, shown := t.emailClaim(); claim != "email" {
-		attributes.set("email", quoted(claim), shown)
+		attributes.set("email", t.quoted(claim, shown), shown)
 	}
 	if claim, shown := t.text("oidc_groups_claim"); claim != "groups" && claim != "" {
-		attributes.set("groups", quoted(claim), shown)
+		attributes.set("groups", t.quoted(claim, shown), shown)
 	}
 	for _, claim := range t.settings.injected.claims {
 		name := notID.ReplaceAllString(claim, "-")
 		if slices.Contains([]string{"username", "email", "name", "groups"}, name) {
 			continue // they are there
 		}
-		attributes.set(quoted(name), quoted(claim), "additionalClaims")
+		attributes.set(quoted(name), t.quoted(claim, "providers[0].additionalClaims"), "additionalClaims")
 	}
 	if len(attributes.below) > 0 {
 		c.below = append(c.below, attributes)

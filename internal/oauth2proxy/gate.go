@@ -22,7 +22,7 @@ func (t *translation) gate(c *node, kind string, p provider) {
 	domains, addresses, from := t.emails(c)
 	require := &node{key: "require"}
 	if groups, groupsShown := t.groups(kind); len(groups) > 0 {
-		require.set("groups", flow(groups), groupsShown)
+		require.set("groups", t.flow(groups, groupsShown), groupsShown)
 	}
 	claims := &node{key: "claims"}
 	t.roles(c, claims, kind)
@@ -192,7 +192,7 @@ func (t *translation) roles(c, claims *node, kind string) {
 		byPath[path] = append(byPath[path], role)
 	}
 	for _, path := range paths {
-		claims.set(quoted(path), flow(byPath[path]), shown)
+		claims.set(quoted(path), t.flow(byPath[path], shown), shown)
 	}
 	c.note("%s: roles are read from the ID token. At Keycloak, add them to it: Client scopes, roles, Mappers, Add to ID token", shown)
 	if _, groupsSet := t.set("allowed_groups"); groupsSet || len(paths) > 1 {

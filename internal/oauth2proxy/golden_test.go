@@ -127,6 +127,11 @@ func words(t *testing.T, result Result, files map[string]string) string {
 	}
 	_, warnings, err := config.Parse(filepath.Join(dir, "config.yaml"), []byte(strings.ReplaceAll(string(result.Config), "file:/", "file:"+dir+"/")), func(name string) (string, bool) {
 		for _, v := range result.Variables {
+			for _, line := range lines(files["env"]) {
+				if value, ok := strings.CutPrefix(line, name+"="); ok && v == name && !strings.HasPrefix(name, variablePrefix) {
+					return value, true
+				}
+			}
 			if v == name {
 				return map[string]string{
 					"GATEHOUSE_PUBLIC_URL": "https://apps.acme.example",

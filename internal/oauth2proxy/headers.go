@@ -62,11 +62,11 @@ func (t *translation) injectedHeaders(n *node) {
 	names := map[string]header{}
 	for _, h := range in.request {
 		if len(h.claims) != 1 || h.other || !slices.ContainsFunc(identityKeys(), func(k identityKey) bool { return k.claim == h.claims[0] }) {
-			n.note("%s: %.60q is no bare value of user, email, groups or preferred_username, and is not sent. A header that is always the same belongs to headers.request.set of the routes", h.shown, h.name)
+			n.note("%s: %.60q is no bare value of user, email, groups or preferred_username, and is not sent. A header that is always the same belongs to headers.request.set of the routes", h.shown, t.spelled(h.name, h.shown))
 			continue
 		}
 		if other, taken := names[h.claims[0]]; taken {
-			n.note("%s: one name for each; %s is told as %.60q, and not as %.60q too", h.shown, h.claims[0], other.name, h.name)
+			n.note("%s: one name for each; %s is told as %.60q, and not as %.60q too", h.shown, h.claims[0], t.spelled(other.name, other.shown), t.spelled(h.name, h.shown))
 			continue
 		}
 		if strings.EqualFold(h.name, "Authorization") {
@@ -77,7 +77,7 @@ func (t *translation) injectedHeaders(n *node) {
 	}
 	for _, k := range identityKeys() {
 		if h, ok := names[k.claim]; ok {
-			n.set(k.key, quoted(h.name), h.shown)
+			n.set(k.key, t.quoted(h.name, h.shown), h.shown)
 		} else {
 			n.set(k.key, `""`, "not in injectRequestHeaders")
 		}
@@ -85,7 +85,7 @@ func (t *translation) injectedHeaders(n *node) {
 	if len(in.response) > 0 {
 		var said []string
 		for _, h := range in.response {
-			said = append(said, string(h.shown)+" "+h.name)
+			said = append(said, string(h.shown)+" "+t.spelled(h.name, h.shown))
 		}
 		n.note("%s: a verdict of /auth has X-Auth-Request-User, -Email, -Groups, -Preferred-Username and -Attr-*, always, and no others", strings.Join(said, ", "))
 	}

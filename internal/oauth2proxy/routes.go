@@ -52,7 +52,7 @@ func (t *translation) applications(n *node) (all []*route) {
 		case why != "":
 			n.note("%s: %s", u.shown, why)
 		case slices.ContainsFunc(all, func(r *route) bool { return r.path == at }):
-			n.note("%s: %.80q had no effect after another upstream of that path", u.shown, at)
+			n.note("%s: %.80q had no effect after another upstream of that path", u.shown, u.spelled)
 		default:
 			all = append(all, &route{path: at, to: to, of: u, own: true})
 		}
@@ -177,14 +177,14 @@ func (t *translation) write(n *node, r *route, public bool) {
 	if r.guard && !public {
 		one.note("the pattern does not match it without the slash. gatehouse check warns that what is below is public: so it was")
 	}
-	one.set("path", quoted(r.path), "")
+	one.set("path", t.quoted(r.path, r.of.shown), "")
 	if public && !r.public {
 		one.set("methods", flow(r.methods), r.from)
 	}
 	if r.to.adjust != "" {
 		one.note("%s: %s", r.of.shown, r.to.adjust)
 	}
-	one.set("upstream", quoted(r.to.to), r.of.shown)
+	one.set("upstream", t.quoted(r.to.to, r.of.shown), r.of.shown)
 	if public {
 		one.set("access", "public", r.from)
 	} else {
@@ -194,7 +194,7 @@ func (t *translation) write(n *node, r *route, public bool) {
 	case r.to.rewrite == "/" && strings.HasSuffix(r.path, "/"):
 		one.set("strip_prefix", "true", "")
 	case r.to.rewrite != "":
-		one.set("rewrite_path", quoted(r.to.rewrite), "")
+		one.set("rewrite_path", t.quoted(r.to.rewrite, r.of.shown), "")
 	}
 	if ips, shown := t.list("trusted_ips"); !public && t.believable() {
 		one.set("public_from", flow(ips), shown)

@@ -16,7 +16,7 @@ func (t *translation) server() {
 	}
 	t.trustedProxies(n)
 	if address, shown := t.text("metrics_address"); address != "" && address != "-" {
-		n.set("admin_listen", quoted(strings.TrimPrefix(address, "http://")), shown)
+		n.set("admin_listen", t.quoted(strings.TrimPrefix(address, "http://"), shown), shown)
 	}
 }
 
@@ -33,8 +33,8 @@ func (t *translation) listen(n *node) {
 			shown = "the usual https_address"
 		}
 		tls := n.in("tls")
-		tls.set("cert_file", quoted(cert), certShown)
-		tls.set("key_file", quoted(key), keyShown)
+		tls.set("cert_file", t.quoted(cert, certShown), certShown)
+		tls.set("key_file", t.quoted(key, keyShown), keyShown)
 	}
 	lower := strings.ToLower(address)
 	switch {
@@ -57,7 +57,7 @@ func (t *translation) listen(n *node) {
 			address = strings.TrimPrefix(address, scheme)
 		}
 	}
-	n.set("listen", quoted(address), shown)
+	n.set("listen", t.quoted(address, shown), shown)
 }
 
 // publicURL writes what browsers see. oauth2-proxy may take it from the Host

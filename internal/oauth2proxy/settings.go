@@ -32,6 +32,7 @@ type setting struct {
 	option option
 	shown  string   // the option as it was spelled where it was set
 	values []string // one, or the items of a list
+	raw    []string // the values before variables were put in; nil: there are none
 }
 
 // spelled is the value of an option where somebody has set it.
@@ -39,6 +40,7 @@ type spelled struct {
 	shown string
 	items []string // of a list; nil: one text
 	text  string
+	raw   []string // all of it before variables were put in; nil: there are none
 }
 
 // settings are what all sources say together.
@@ -46,6 +48,7 @@ type settings struct {
 	set      map[string]setting // by the name in the file
 	ignored  []string           // variables with the prefix that are no option
 	injected injected           // what only the alpha configuration can say
+	references
 }
 
 const variablePrefix = "OAUTH2_PROXY_"
@@ -54,7 +57,7 @@ const variablePrefix = "OAUTH2_PROXY_"
 // to, as oauth2-proxy does.
 func read(src Sources) (*settings, error) {
 	all := options()
-	s := &settings{set: map[string]setting{}}
+	s := &settings{set: map[string]setting{}, references: references{}}
 	file, err := readFile(src.FileName, src.File, known(all, func(o option) string { return o.name }))
 	if err != nil {
 		return nil, err
@@ -89,7 +92,7 @@ func read(src Sources) (*settings, error) {
 // read judges a value. The error never shows it: it may be a secret that was
 // given to the wrong option.
 func (o option) read(given spelled) (setting, error) {
-	s := setting{option: o, shown: given.shown}
+	s := setting{option: o, shown: given.shown, raw: given.raw}
 	if given.items != nil && o.kind != list {
 		return s, fmt.Errorf("%s takes one value and has a list", given.shown)
 	}

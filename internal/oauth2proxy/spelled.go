@@ -13,8 +13,12 @@ func (s setting) spelled() string {
 	if s.option.secret {
 		return s.shown
 	}
-	shown := make([]string, len(s.values))
-	for i, value := range s.values {
+	values := s.values
+	if s.raw != nil {
+		values = s.raw
+	}
+	shown := make([]string, len(values))
+	for i, value := range values {
 		if s.option.isURL() {
 			shown[i] = address(value)
 		} else {

@@ -13,6 +13,7 @@ import (
 type upstream struct {
 	shown    origin // where it is set
 	path     string // of requests; one that ends in a slash is what begins with it
+	spelled  string // the path, with the variables that it has
 	uri      string
 	rewrite  string // then path is a pattern
 	static   bool
@@ -51,6 +52,7 @@ func (t *translation) upstreams() []upstream {
 		if u.path == "" {
 			u.path = "/"
 		}
+		u.spelled = u.path
 		all = append(all, u)
 	}
 	return all
@@ -70,12 +72,12 @@ func (u upstream) target() (at string, to target, why string) {
 	if u.rewrite != "" {
 		prefix, instead, ok := replacedPrefix(u.path, u.rewrite)
 		if !ok {
-			return "", target{}, fmt.Sprintf("the path is rewritten by the pattern %.80q; write a route for each path, with rewrite_path", u.path)
+			return "", target{}, fmt.Sprintf("the path is rewritten by the pattern %.80q; write a route for each path, with rewrite_path", u.spelled)
 		}
 		at, to.rewrite = prefix, instead
 	}
 	if !isPath(at) {
-		return "", target{}, fmt.Sprintf("%.80q is a pattern of paths; write a route for each of them", at)
+		return "", target{}, fmt.Sprintf("%.80q is a pattern of paths; write a route for each of them", u.spelled)
 	}
 	if u.static {
 		if code, err := strconv.Atoi(u.code); err != nil || code < 200 || code > 599 {
@@ -122,7 +124,7 @@ func (u upstream) file(at, name string, to target) (string, target, string) {
 		to.to = "file:" + path.Dir(name)
 		return at, to, ""
 	}
-	return "", target{}, fmt.Sprintf("a single file, %.80q, is served under another name; put it into a folder of its own under that name, and write file: and the folder", name)
+	return "", target{}, "a single file is served under another name; put it into a folder of its own under that name, and write file: and the folder"
 }
 
 var replacing = regexp.MustCompile(`^\^(/[A-Za-z0-9._~/-]*/)\(\.\*\)\$?$`)

@@ -49,7 +49,7 @@ func kibibyte(b *testing.B, h2 bool) string {
 // bare is the tuned ReverseProxy alone.
 func bare(b *testing.B, app string) http.Handler {
 	u, _ := url.Parse(app)
-	w := way{upstream: upstream{kind: u.Scheme}, connect: time.Second, timeout: 5 * time.Second}
+	w := way{upstream: upstream{kind: u.Scheme}, connect: time.Second}
 	u.Scheme = w.scheme()
 	t, err := w.transport(false, nil)
 	if err != nil {

@@ -11,29 +11,25 @@ import (
 
 // requestBody is a request's body on its way to the upstream. It remembers
 // whether the client failed to send it, carries the trailers that may pass,
-// and runs the clock that an upstream has until its response headers.
-//
-// The clock stands still while the client is awaited: a slow client is not a
-// slow upstream. http.Transport's own clock starts only when the whole body
-// is written, which an upstream that stops reading would never let happen.
+// and has the upstream's clock stand still while the client is awaited.
 type requestBody struct {
 	io.ReadCloser
 	in, out  http.Header // trailers: as received, as sent
 	received atomic.Int64
 	idle     *idleClock
+	clock    *headClock // nil: none runs
 
-	mu      sync.Mutex
-	failed  bool
-	timer   *time.Timer // nil: not running, or no longer wanted
-	timeout time.Duration
+	mu     sync.Mutex
+	failed bool
 }
 
 func (b *requestBody) Read(p []byte) (int, error) {
-	b.clock((*time.Timer).Stop)
+	b.clock.pause()
 	n, err := b.ReadCloser.Read(p)
+	// Who takes a second part has passed on the first: it has made progress.
+	b.clock.resume(n > 0 && b.received.Load() > 0)
 	b.received.Add(int64(n))
 	b.idle.heard(n)
-	b.clock(func(t *time.Timer) bool { return t.Reset(b.timeout) })
 	if err == io.EOF {
 		// Now, and not earlier, net/http has read the trailers.
 		for name := range b.out {
@@ -45,30 +41,6 @@ func (b *requestBody) Read(p []byte) (int, error) {
 		b.mu.Unlock()
 	}
 	return n, err
-}
-
-func (b *requestBody) clock(do func(*time.Timer) bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.timer != nil {
-		do(b.timer)
-	}
-}
-
-// start runs the clock; expired is called when it runs out.
-func (b *requestBody) start(timeout time.Duration, expired func()) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.timeout = timeout
-	b.timer = time.AfterFunc(timeout, expired)
-}
-
-// stop ends the clock: the response headers are there.
-func (b *requestBody) stop() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.timer.Stop()
-	b.timer = nil
 }
 
 // broken reports whether the client did not send the body that it announced.

@@ -144,12 +144,12 @@ func TestRewrite(t *testing.T) {
 }
 
 func TestConnectTimeout(t *testing.T) {
-	w := way{upstream: upstream{kind: "https", host: "127.0.0.1:1"}, connect: 3 * time.Second, timeout: 20 * time.Second}
+	w := way{upstream: upstream{kind: "https", host: "127.0.0.1:1"}, connect: 3 * time.Second}
 	transport, err := w.transport(false, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if transport.TLSHandshakeTimeout != w.connect || transport.ResponseHeaderTimeout != w.timeout {
-		t.Errorf("%s for the handshake and %s for headers", transport.TLSHandshakeTimeout, transport.ResponseHeaderTimeout)
+	if transport.TLSHandshakeTimeout != w.connect {
+		t.Errorf("%s for the handshake", transport.TLSHandshakeTimeout)
 	}
 }

@@ -76,7 +76,7 @@ type way struct {
 	upstream
 	tls     config.UpstreamTLS
 	connect time.Duration // until there is a connection, and then until its TLS
-	timeout time.Duration // until response headers
+	timeout time.Duration // until response headers, by the clock of patient
 }
 
 // maySpeakHTTP2 reports whether the upstream may.
@@ -95,7 +95,6 @@ func (w way) transport(one bool, warn func(msg string, args ...any)) (*http.Tran
 		TLSHandshakeTimeout:    w.connect,
 		MaxIdleConnsPerHost:    1024,
 		IdleConnTimeout:        90 * time.Second,
-		ResponseHeaderTimeout:  w.timeout,
 		ExpectContinueTimeout:  time.Second,
 		DisableCompression:     true,
 		Protocols:              new(http.Protocols),

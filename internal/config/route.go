@@ -20,7 +20,10 @@ type Route struct {
 	// ConnectTimeout is until the upstream has taken a new connection, its TLS
 	// included; no longer than Timeout.
 	ConnectTimeout time.Duration
-	Timeout        time.Duration // until response headers
+	// Timeout is until response headers, connecting included. It stands still
+	// while the client is awaited, and begins anew with each further part of a
+	// request's body that the upstream takes.
+	Timeout time.Duration
 	// IdleTimeout is how long no byte may pass either way; 0: for ever.
 	IdleTimeout time.Duration
 	Contact     string   // whom to ask who is refused; "": the people who run the application

@@ -163,6 +163,8 @@ func (x *expansion) expand(before []word, re *syntax.Regexp) (after []word, ok b
 		if op := re.Sub[0].Op; op != syntax.OpAnyCharNotNL && op != syntax.OpAnyChar {
 			return nil, false
 		}
+		// A dot matches no line feed, and a route takes in %0a as well. It is the
+		// one path more, and docs/compatibility.md says so.
 		after = slices.Clone(before)
 		for i := range after {
 			if after[i].end == growing {

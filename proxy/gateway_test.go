@@ -203,6 +203,9 @@ func TestOpenExchangesEnd(t *testing.T) {
 			if err == nil {
 				_, _, err = c.Read(ctx)
 			}
+			for tt.cut && err == nil { // an echo was faster
+				_, _, err = c.Read(ctx)
+			}
 			if cut := err != nil; cut != tt.cut || ctx.Err() != nil {
 				t.Errorf("cut %v (%v), want %v", cut, err, tt.cut)
 			}

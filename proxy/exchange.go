@@ -114,6 +114,7 @@ func (x *exchange) Write(p []byte) (int, error) {
 	}
 	n, err := x.ResponseWriter.Write(p)
 	x.bytes += int64(n)
+	x.idle.heard(n)
 	x.unheard = x.unheard || err != nil
 	return n, err
 }
@@ -121,8 +122,12 @@ func (x *exchange) Write(p []byte) (int, error) {
 // Unwrap lets http.ResponseController reach Flush and Hijack.
 func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 
-// Flush is http.Flusher.
-func (x *exchange) Flush() { _ = http.NewResponseController(x.ResponseWriter).Flush() }
+// Flush is http.Flusher. What was written before may be taken only now.
+func (x *exchange) Flush() {
+	if http.NewResponseController(x.ResponseWriter).Flush() == nil {
+		x.idle.heard(1)
+	}
+}
 
 // traffic is the bytes of the body and of the answer that have passed so far,
 // without their heads; of an upgraded connection all that came after.

@@ -18,7 +18,8 @@ var errIdle = fmt.Errorf("no byte either way: %w", auth.ErrUpstreamSlow)
 const reasonIdle = "idle_timeout"
 
 // idleClock ends an exchange when no byte has come for a while, from the
-// client or from the upstream. A nil clock never does.
+// client or from the upstream, and the client has taken none of what came
+// before. A nil clock never does.
 type idleClock struct {
 	timer *time.Timer
 	limit time.Duration

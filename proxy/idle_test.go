@@ -3,9 +3,11 @@ package proxy
 import (
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
@@ -148,6 +150,56 @@ func TestTunnelHalfCloses(t *testing.T) {
 			if text, err := io.ReadAll(in); err != nil || string(text) != "heard all" {
 				t.Errorf("%q, %v", text, err)
 			}
+		})
+	}
+}
+
+// lateWriter takes what is written, or flushed, after a while.
+type lateWriter struct {
+	http.ResponseWriter
+	write, flush time.Duration
+}
+
+func (w lateWriter) Write(p []byte) (int, error) { time.Sleep(w.write); return len(p), nil }
+
+func (w lateWriter) FlushError() error { time.Sleep(w.flush); return nil }
+
+// lateConn is one whose other side reads late.
+type lateConn struct {
+	net.Conn
+	write time.Duration
+}
+
+func (c lateConn) Write(p []byte) (int, error) { time.Sleep(c.write); return len(p), nil }
+
+// TestIdleSlowReader: what a client takes late has passed late. The silence
+// that follows begins then, not when the application spoke.
+func TestIdleSlowReader(t *testing.T) {
+	const limit, late = 4 * time.Second, 3 * time.Second
+	for name, pass := range map[string]func(*exchange){
+		"written": func(x *exchange) { x.ResponseWriter = lateWriter{write: late}; _, _ = x.Write([]byte("x")) },
+		"flushed": func(x *exchange) { x.ResponseWriter = lateWriter{flush: late}; _, _ = x.Write([]byte("x")); x.Flush() },
+		"tunnel": func(x *exchange) {
+			_, _ = (&tunnel{Conn: lateConn{write: late}, idle: x.idle}).Write([]byte("x"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				x := &exchange{status: http.StatusOK}
+				r, stop := x.limitIdle(request(t, "GET", "a", "/", nil), limit)
+				defer stop()
+				pass(x)
+				time.Sleep(late)
+				synctest.Wait()
+				if err := r.Context().Err(); err != nil {
+					t.Errorf("cut %s after a byte was taken, with a limit of %s: %v", late, limit, err)
+				}
+				time.Sleep(limit)
+				synctest.Wait()
+				if cause := context.Cause(r.Context()); cause != errIdle {
+					t.Errorf("not cut when nothing passed: %v", cause)
+				}
+			})
 		})
 	}
 }

@@ -12,6 +12,7 @@ import (
 // the access log.
 type tunnel struct {
 	net.Conn
+	idle    *idleClock // nil: none
 	in, out atomic.Int64
 }
 
@@ -21,7 +22,7 @@ func (x *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	x.tunnel = &tunnel{Conn: c}
+	x.tunnel = &tunnel{Conn: c, idle: x.idle}
 	return x.tunnel, buffered, nil
 }
 
@@ -34,6 +35,7 @@ func (t *tunnel) Read(p []byte) (int, error) {
 func (t *tunnel) Write(p []byte) (int, error) {
 	n, err := t.Conn.Write(p)
 	t.out.Add(int64(n))
+	t.idle.heard(n)
 	return n, err
 }
 

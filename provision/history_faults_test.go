@@ -168,7 +168,7 @@ func TestHistoryReadWhileItChanges(t *testing.T) {
 func TestHistoryOfManyWriters(t *testing.T) {
 	h := newHouse(t, nil)
 	_, other := h.replica(h.store)
-	manyWriters(t, h, other, 40)
+	manyWriters(t, h, other, 20)
 }
 
 func manyWriters(t *testing.T, h *house, other *Resolver, writers int) {

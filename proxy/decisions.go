@@ -6,6 +6,9 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"gatehouse/auth"
+	"gatehouse/internal/web"
 )
 
 const (
@@ -80,16 +83,20 @@ type Asked struct {
 	Path   string `json:"path,omitempty"`
 }
 
-// note remembers what became of an exchange. Requests for Gatehouse itself, but
-// for questions of other proxies, are no decisions.
+// note remembers what became of an exchange. Requests for Gatehouse itself are no
+// decisions, but for questions of other proxies and the page that tells why they
+// were answered so.
 func (d *Decisions) note(x *exchange, r *http.Request) {
-	if d == nil || x.verdict == verdictOwn || x.verdict == "" {
+	if d == nil || x.verdict == "" || x.verdict == verdictOwn && (x.told == nil || x.status != http.StatusForbidden) {
 		return
 	}
 	n := decided{
 		id: x.id, original: x.original, at: x.start,
 		method: brief(r.Method, len(r.Method)), host: brief(r.Host, len(r.Host)), path: brief(x.target.path, len(r.RequestURI)),
 		verdict: x.verdict, reason: x.reason, status: x.status,
+	}
+	if x.told != nil {
+		n.verdict, n.reason = verdictForbidden, web.Code(auth.ErrForbidden)
 	}
 	if n.original != (original{}) { // parts of headers, which may be long
 		for _, text := range []*string{&n.original.method, &n.original.host, &n.original.path} {
@@ -108,7 +115,7 @@ func (d *Decisions) note(x *exchange, r *http.Request) {
 	n.decision, n.judged = x.decision(who)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if x.verdict == verdictForbidden && x.person != nil {
+	if x.person != nil && n.verdict == verdictForbidden {
 		d.refused.add(n)
 	} else {
 		d.other.add(n)
@@ -127,6 +134,9 @@ func (x *exchange) decision(who asker) (d Decision, asked bool) {
 		return Decision{}, false
 	}
 	route := q.route
+	if x.told != nil {
+		route = x.told
+	}
 	if route == nil && x.route != nil && !x.route.own {
 		route = x.route
 	}

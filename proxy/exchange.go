@@ -37,6 +37,7 @@ type exchange struct {
 	tunnel  *tunnel      // nil: not upgraded
 	trace   string       // id of the trace that the request is part of; "": none
 	verdict string       // what was decided; "": nothing yet
+	told    *route       // of a page of ours that tells why it refuses somebody
 	inquiry inquiry      // what an asking proxy wants to know; zero: nothing
 	limited bool         // the answer has a deadline
 	refused bool         // nothing may tell an asking proxy that it may pass

@@ -74,6 +74,10 @@ func (g *Gateway) Forbids(r *http.Request, address string, p *auth.Person) *auth
 	if at.route.admits(who) {
 		return nil
 	}
+	if x := exchangeOf(r); x != nil {
+		// The id on the page that tells why is that of this request.
+		x.person, x.told = p, at.route
+	}
 	return at.route.forbids(who)
 }
 

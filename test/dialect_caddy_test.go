@@ -10,7 +10,8 @@ func caddy(bin string) dialect {
 	return dialect{
 		start: func(t testing.TB, addr string, g *servers.Gateway, app *servers.App) {
 			servers.StartCaddy(t, bin, addr, deployed(t, "caddy/Caddyfile",
-				"app.example.com {", "http://"+addr+" {", "127.0.0.1:4180", g.Addr, "127.0.0.1:8080", app.Addr))
+				"app.example.com {", "http://"+addr+" {", "127.0.0.1:4180", g.Addr, "127.0.0.1:8080", app.Addr,
+				"#X-Auth-Request-Attr-Department", "X-Auth-Request-Attr-Department"))
 		},
 		identity: "X-Forwarded-", program: 401, down: 503, gone: 502, upgrades: true,
 	}

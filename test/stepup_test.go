@@ -211,6 +211,8 @@ func TestStepUpLocally(t *testing.T) {
 	// A code is no key, and no key can be set up here.
 	ann.get(g.URL+"/key/x").shows(t, http.StatusForbidden, "More proof is needed here").
 		says(t, http.StatusForbidden, "None of your second factors is of a kind that is enough", "a sign-in by the method pop")
+	// A program cannot prove anything, also where another proxy sent it here.
+	ann.look(g.URL+"/oauth2/step_up?rd=/key/x", api...).says(t, http.StatusForbidden, `"error":"forbidden"`, `"missing":`)
 	// A level is something that only providers vouch for.
 	ann.get(g.URL+"/level/x").shows(t, http.StatusForbidden, "You do not have access")
 

@@ -112,6 +112,11 @@ func TestDecisionOfARequest(t *testing.T) {
 	if r.Code != 1 || !strings.Contains(r.Stdout, "the headers disagree about the path") || strings.Contains(r.Stdout, "may pass") {
 		t.Errorf("ends with %d:\n%s%s", r.Code, r.Stdout, r.Stderr)
 	}
+	// Where another proxy does the proxying, the page that tells why has an id too.
+	told := root.look(g.URL+"/oauth2/step_up", "Accept", "text/html", "X-Auth-Request-Redirect", "/pay/x").wants(t, http.StatusForbidden)
+	if j := ask(told.Header.Get("X-Request-Id"), 1); j.Verdict != "forbidden" || j.Decision.Route != "/pay/" || j.Decision.Outcome != "refused" || j.User != "root" {
+		t.Errorf("%+v", j)
+	}
 	own := kim.look(g.URL + "/oauth2/userinfo").Header.Get("X-Request-Id")
 	if r := g.Run(t, "", "why", "--request", own, "--config", g.Config); r.Code != 1 || !strings.Contains(r.Stderr, "remembers no request with that id") {
 		t.Errorf("ends with %d: %s", r.Code, r.Stderr)

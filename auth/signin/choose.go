@@ -2,6 +2,8 @@ package signin
 
 import (
 	"errors"
+	"fmt"
+	"html"
 	"net/http"
 	"net/url"
 
@@ -69,6 +71,20 @@ func (f *Flow) elsewhere(r *http.Request) bool {
 		}
 	}
 	return !f.Site.Public(host) && f.Site.Knows(host)
+}
+
+// redirectAnyhow is redirect with a page that leads on by itself. A browser looks
+// at it only where a proxy has put another status in place of the redirect's, as
+// older instructions for oauth2-proxy have nginx do (error_page 401 =403): it would
+// show nothing at all. It is for what leads away from a refusal, and never for what
+// leads back to what was refused, which would go on for ever.
+func redirectAnyhow(w http.ResponseWriter, r *http.Request, to string) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	redirect(w, r, to)
+	if r.Method == http.MethodGet {
+		_, _ = fmt.Fprintf(w, `<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0;url=%[1]s"><title>Sign in</title><p><a href="%[1]s">Sign in</a></p>`+"\n", html.EscapeString(to))
+	}
 }
 
 // redirect sends the browser to a URL that was judged, byte for byte:

@@ -2,6 +2,7 @@ package signin_test
 
 import (
 	"fmt"
+	"html"
 	"net/http"
 	"net/url"
 	"slices"
@@ -91,6 +92,16 @@ func TestStartIgnoresForeignParameters(t *testing.T) {
 	a := h.person().get("/oauth2/start?connection=acme&redirect_uri=https://evil.example&state=fixed&prompt=none&scope=admin")
 	if strings.Contains(a.location, "evil") || strings.Contains(a.location, "fixed") || strings.Contains(a.location, "prompt") || strings.Contains(a.location, "admin") {
 		t.Errorf("Location %q", a.location)
+	}
+}
+
+// A proxy that answers 403 with our redirect shows its page: it must lead on.
+// Attack: break out of the page with an address.
+func TestRedirectWithAPage(t *testing.T) {
+	h := open(t, nil)
+	a := h.person().get("/oauth2/start?connection=acme&rd=/a")
+	if want := `content="0;url=` + html.EscapeString(a.location) + `"`; a.location == "" || !strings.Contains(a.body, want) || strings.Contains(a.body, a.location) {
+		t.Errorf("to %q with\n%s", a.location, a.body)
 	}
 }
 

@@ -69,7 +69,7 @@ func (f *Flow) begin(w http.ResponseWriter, r *http.Request, c *Connection, soug
 		return err
 	}
 	f.Cookies.SetStep(w, bind.Name, bind.Value, pendingLife)
-	redirect(w, r, to)
+	redirectAnyhow(w, r, to)
 	return nil
 }
 

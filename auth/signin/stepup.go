@@ -33,7 +33,12 @@ func (f *Flow) stepUp(w http.ResponseWriter, r *http.Request) (reached, error) {
 	if err != nil {
 		return reached{}, f.firstSignIn(w, r, rd, err)
 	}
-	if forbidden := f.forbids(r, rd, person); forbidden != nil {
+	forbidden := f.forbids(r, rd, person)
+	if forbidden != nil && !web.WantsPage(r) {
+		f.Pages.Error(w, r, forbidden) // a program cannot prove anything
+		return reached{}, nil
+	}
+	if forbidden != nil {
 		return reached{}, f.raiseTo(w, r, sess, forbidden, rd)
 	}
 	if !r.URL.Query().Has("rd") {

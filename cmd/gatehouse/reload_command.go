@@ -32,7 +32,9 @@ func runReload(args []string, stdout, stderr io.Writer) int {
 	}
 	cfg, _, err := config.Load(*path, os.LookupEnv)
 	if problems := config.Problems(nil); errors.As(err, &problems) {
-		return refusedReload(problems, stdout, stderr)
+		code := refusedReload(problems, stdout, stderr)
+		fmt.Fprintln(stderr, "It was not asked: so this command reads the file, with the variables of this shell.")
+		return code
 	}
 	if err != nil {
 		return failed(stderr, err)

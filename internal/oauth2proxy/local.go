@@ -23,7 +23,7 @@ func (t *translation) local() {
 			return
 		}
 	}
-	n.note("The people of %s: gatehouse user import --htpasswd %s. Their passwords stay as they are. They type them into the form; Authorization: Basic is no way in.", shown, shellWord(file))
+	n.note("The people of %s: gatehouse user import --htpasswd %s. Their passwords stay as they are where the lines are bcrypt; {SHA} is refused, and those people get a set-up link (gatehouse user add NAME --setup-link). They type them into the form; Authorization: Basic is no way in.", shown, shellWord(file))
 	if len(groups) > 0 {
 		n.note("%s: give them to each: gatehouse user set NAME --groups %s", groupsShown, shellWord(strings.Join(groups, ",")))
 	}

@@ -18,6 +18,7 @@ func (t *translation) session() {
 		if bare != name {
 			n.note("%s: __Host- is put before it where that is possible", shown)
 		}
+		n.note("%s: what keeps this cookie from applications beside nginx and Caddy (docs/forward-auth.md) names _gatehouse: write this name there", shown)
 	}
 	t.cookieDomain(n)
 	if site, shown := t.text("cookie_samesite"); site != "" {

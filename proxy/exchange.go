@@ -149,7 +149,7 @@ func (x *exchange) log(r *http.Request, log *slog.Logger, took time.Duration) {
 		return
 	}
 	in, out := x.traffic()
-	attrs := make([]slog.Attr, 0, 18)
+	attrs := make([]slog.Attr, 0, 21)
 	attrs = append(attrs,
 		slog.String("request_id", x.id),
 		slog.String("client", x.peer.String()),
@@ -170,6 +170,9 @@ func (x *exchange) log(r *http.Request, log *slog.Logger, took time.Duration) {
 	}
 	if judged := x.inquiry.route; judged != nil && judged != x.route {
 		attrs = append(attrs, slog.String("judged_route", judged.name))
+	}
+	if o := x.original; o != (original{}) {
+		attrs = append(attrs, slog.String("about_method", o.method), slog.String("about_host", o.host), slog.String("about_path", o.path))
 	}
 	if x.person != nil {
 		attrs = append(attrs, slog.String("user", shown(x.person.User)), slog.String("connection", x.person.Connection))

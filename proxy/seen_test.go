@@ -265,7 +265,7 @@ func TestEachRequestIsSeenOnce(t *testing.T) {
 		{
 			"forward-auth of a route", get("/oauth2/auth", "ann", "X-Original-URL: http://app.example/staff/x", "X-Original-Method: GET"),
 			"/oauth2/auth allowed 202", "app.example/staff/ allowed",
-			fields{"judged_route": "app.example/staff/", "route": "/oauth2/auth"},
+			fields{"judged_route": "app.example/staff/", "route": "/oauth2/auth", "about_path": "/staff/x", "about_host": "app.example"},
 		},
 		{
 			"forward-auth, forbidden", get("/oauth2/auth", "bob", "X-Original-URL: http://app.example/staff/x", "X-Original-Method: GET"),

@@ -138,7 +138,7 @@ func TestStepUpAtProvider(t *testing.T) {
 		t.Errorf("the page leads off the site:\n%s", page.Text)
 	}
 	r := g.Run(t, "", "why", "--user", "alice", "--connection", "acme", "--url", "/level/", "--config", g.Config)
-	if r.Code != 1 || !strings.Contains(r.Stdout, "further proof") {
+	if r.Code != 1 || !strings.Contains(r.Stdout, "more proof is asked for") {
 		t.Errorf("gatehouse why ends with %d:\n%s%s", r.Code, r.Stdout, r.Stderr)
 	}
 }

@@ -149,6 +149,9 @@ func (a *administration) why(ctx context.Context, args []string, stdout, stderr 
 // acting is the person of the session that the flags describe.
 func (a *administration) acting(ctx context.Context, cfg *config.Config, f whyFlags) (*auth.Person, error) {
 	account, err := a.find(ctx, f.user)
+	if errors.Is(err, auth.ErrNotFound) {
+		return nil, fmt.Errorf("%w; whom a connection gives no account is known by their requests alone: ask about one with --request", forPeople(err))
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -232,12 +235,13 @@ func (f *whyFlags) print(w io.Writer, d proxy.Decision) error {
 }
 
 func writeDecision(w io.Writer, d proxy.Decision) {
-	fmt.Fprintf(w, "%s\n", outcomes[d.Outcome])
+	if d.StepUp {
+		_, _ = io.WriteString(w, "more proof is asked for: a person is sent to give it or told why that cannot be, a program refused (403)\n")
+	} else {
+		fmt.Fprintf(w, "%s\n", outcomes[d.Outcome])
+	}
 	for _, r := range d.Rule {
 		writeReason(w, r, "  ")
-	}
-	if d.StepUp {
-		_, _ = io.WriteString(w, "further proof, such as a second factor or a sign-in of another level, would let them in\n")
 	}
 }
 

@@ -138,7 +138,7 @@ local function gatehouse(txn, address)
     -- It says why, and takes more proof where that would do.
     answer(txn, 302, {["location"] = prefix .. "/step_up?rd=" .. escape(target)})
   elseif status == 403 then
-    answer(txn, 403, {["content-type"] = "text/plain"}, "You may not open this.\n")
+    answer(txn, 403, {["content-type"] = "application/json"}, '{"error":"forbidden"}\n')
   else
     answer(txn, 503, {["content-type"] = "text/plain", ["retry-after"] = "5"}, "Who you are cannot be checked at the moment.\n")
   end

@@ -173,7 +173,7 @@ func (l *loader) validateUpstream(path string, r *Route, c *Config) {
 		if dir = l.resolve(dir); dir == "" {
 			l.problem(path, "names no directory", do)
 		} else if info, err := l.stat(dir); err != nil {
-			l.problem(path, fmt.Sprintf("the directory cannot be read: %v", cause(err)), "correct the name, or let the user that runs Gatehouse read it")
+			l.problem(path, fmt.Sprintf("the directory %s cannot be read: %v", l.show(path, rest), cause(err)), "correct the name, or let the user that runs Gatehouse read it")
 		} else if !info.IsDir() {
 			l.problem(path, "is not a directory", "name the directory that holds the file")
 		}

@@ -38,15 +38,27 @@ func FreeAddr(t testing.TB) string {
 			continue
 		}
 		addr := net.JoinHostPort("127.0.0.1", fmt.Sprint(port))
-		l, err := net.Listen("tcp", addr)
-		if err != nil {
+		if !listens(addr) {
 			lock.Close()
 			continue
 		}
-		l.Close()
 		t.Cleanup(func() { lock.Close() })
 		return addr
 	}
 	t.Fatal("find a free port: a thousand were taken")
 	return ""
+}
+
+// listens tries whether one can listen at addr. No process is forked meanwhile: a
+// child has the listener too until it executes its program, and holds the address
+// after it is closed here.
+func listens(addr string) bool {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return false
+	}
+	l.Close()
+	return true
 }

@@ -185,18 +185,8 @@ func (g *Gateway) serve(x *exchange, r *http.Request) error {
 	if x.target, err = requestTarget(r); err != nil {
 		return err
 	}
-	host, err := normalHost(r.Host)
+	rt, err := g.table.routeOf(r, x.target.path)
 	if err != nil {
-		return err
-	}
-	rt, err := g.table.judge(host, r.Method, x.target.path)
-	switch {
-	case err != nil:
-		return err
-	case rt == nil:
-		return auth.ErrNotFound
-	}
-	if err := g.table.judgeOverrides(rt, host, x.target.path, r.Header); err != nil {
 		return err
 	}
 	x.route = rt

@@ -136,19 +136,12 @@ func (g *Gateway) check(ctx context.Context, x *exchange) {
 // judgeAgain is the road of a request up to its verdict. Who the upstream was
 // told of must still be somebody, also where by now everybody may pass.
 func (g *Gateway) judgeAgain(x *exchange, r *http.Request, peer clientip.Peer) error {
-	host, err := normalHost(r.Host)
-	if err != nil {
-		return err
-	}
-	rt, err := g.table.judge(host, r.Method, x.target.path)
+	rt, err := g.table.routeOf(r, x.target.path)
 	switch {
 	case err != nil:
 		return err
-	case rt == nil || rt.own:
+	case rt.own:
 		return auth.ErrNotFound
-	}
-	if err := g.table.judgeOverrides(rt, host, x.target.path, r.Header); err != nil {
-		return err
 	}
 	public := rt.isPublic(by(nil, peer))
 	if public && x.person == nil {

@@ -3,6 +3,7 @@ package proxy
 import (
 	"cmp"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -211,6 +212,23 @@ func (t *table) judge(host, method, path string) (*route, error) {
 		return nil, errAmbiguous
 	}
 	return rt, nil
+}
+
+// routeOf returns the route of a request whose path has been read. Errors:
+// auth.ErrMalformed, auth.ErrNotFound.
+func (t *table) routeOf(r *http.Request, path string) (*route, error) {
+	host, err := normalHost(r.Host)
+	if err != nil {
+		return nil, err
+	}
+	rt, err := t.judge(host, r.Method, path)
+	if err == nil && rt == nil {
+		err = auth.ErrNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	return rt, t.judgeOverrides(rt, host, path, r.Header)
 }
 
 // agreesFolded reports whether an upstream that ignores letter case finds the

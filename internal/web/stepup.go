@@ -16,12 +16,8 @@ type StepUp struct {
 	ReturnTo    string // what they wanted to see; it was judged
 }
 
-// StepUp shows the page, or tells a program.
+// StepUp shows the page.
 func (p *Pages) StepUp(w http.ResponseWriter, r *http.Request, d StepUp) {
-	if !WantsPage(r) {
-		p.Error(w, r, d.Refused)
-		return
-	}
 	f := lookUp(d.Refused)
 	page := p.failurePage(r, d.Refused, f)
 	page.Links = []link{{"Use another account", p.Prefix + "/sign_out?" + url.Values{"rd": {d.ReturnTo}}.Encode()}}
